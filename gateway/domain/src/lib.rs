@@ -1,0 +1,1 @@
+//! What is true of attendance, and nothing else.

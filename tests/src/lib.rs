@@ -1,0 +1,6 @@
+//! Whole-gateway scenarios: the real binary against real peers, with faults injected.
+//!
+//! Promises: everything runs on loopback, ends by itself, and waits for what can be observed rather
+//! than for time to pass.
+//!
+//! Refuses: testing a rule through the network. Rules are tested in the room that owns them.

@@ -1,0 +1,3 @@
+//! What the project checks itself with: `cargo xtask test`, and what later joins it.
+
+fn main() {}

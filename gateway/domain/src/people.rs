@@ -1,0 +1,213 @@
+//! People: their roles, what may be granted to them, and the details that only the register holds.
+//!
+//! Promises: what identifies a person (names, numbers, addresses, cards) is in the `…Details` types,
+//! which the people register keeps; what rules need is in the types without that ending, which events
+//! may carry. A name given as one text is split at its last blank.
+//!
+//! Refuses: passwords and secrets. Those never enter the domain.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::{Code, KeyKind, PersonKey, Pseudonyms};
+use crate::ids::{StudentId, TeacherId, UserId};
+
+/// What a sign-in is for. Devices are not users: they sign in as themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Admin,
+    Teacher,
+    Student,
+    /// Sees health, metrics and MQTT traffic without names; changes nothing.
+    Monitor,
+}
+
+/// What an admin can grant to a teacher, or take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    ViewAttendance,
+    MarkAttendance,
+    ManageSessions,
+    ApproveCorrections,
+    ManageBiometric,
+    ViewStatistics,
+    ExportData,
+    ManageRoster,
+}
+
+impl Permission {
+    pub const ALL: [Permission; 8] = [
+        Permission::ViewAttendance,
+        Permission::MarkAttendance,
+        Permission::ManageSessions,
+        Permission::ApproveCorrections,
+        Permission::ManageBiometric,
+        Permission::ViewStatistics,
+        Permission::ExportData,
+        Permission::ManageRoster,
+    ];
+
+    /// What a new teacher starts with.
+    pub fn teachers_start() -> BTreeSet<Permission> {
+        let kept_back = [Permission::ManageBiometric, Permission::ManageRoster];
+        Permission::ALL.into_iter().filter(|p| !kept_back.contains(p)).collect()
+    }
+}
+
+/// A student as rules see one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Student {
+    pub id: StudentId,
+    pub code: PersonKey,
+    /// The number of the id itself, which some terminals know; see [`KeyKind::Number`].
+    pub number: PersonKey,
+    /// Codes of students who turned out to be this one.
+    pub former_codes: Vec<PersonKey>,
+    pub cards: Vec<PersonKey>,
+    pub year: Option<u16>,
+    /// First seen at a QR page rather than on a list; may be merged with the roster later.
+    pub provisional: bool,
+}
+
+impl Student {
+    pub fn new(id: StudentId, details: &StudentDetails, pseudonyms: &Pseudonyms) -> Self {
+        Student {
+            id,
+            code: pseudonyms.key(KeyKind::Code, details.code.as_str()),
+            number: pseudonyms.key(KeyKind::Number, &id.0.to_string()),
+            former_codes: Vec::new(),
+            cards: details.cards.iter().map(|card| pseudonyms.key(KeyKind::Card, card)).collect(),
+            year: None,
+            provisional: false,
+        }
+    }
+
+    /// Every number under which this student is found.
+    pub fn numbers(&self) -> impl Iterator<Item = (KeyKind, PersonKey)> + '_ {
+        let codes = self.former_codes.iter().chain([&self.code]).map(|code| (KeyKind::Code, *code));
+        let cards = self.cards.iter().map(|card| (KeyKind::Card, *card));
+        codes.chain(cards).chain([(KeyKind::Number, self.number)])
+    }
+}
+
+/// A teacher as rules see one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Teacher {
+    pub id: TeacherId,
+    pub code: PersonKey,
+    pub department: Option<crate::ids::DepartmentId>,
+}
+
+/// A sign-in as rules see one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub id: UserId,
+    pub username: PersonKey,
+    pub role: Role,
+    pub teacher: Option<TeacherId>,
+    pub student: Option<StudentId>,
+    pub permissions: BTreeSet<Permission>,
+    pub active: bool,
+}
+
+/// A person's name in its two parts; either may be empty, not both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonName {
+    pub first: String,
+    pub last: String,
+}
+
+impl PersonName {
+    /// `None` if nothing but blanks was given.
+    pub fn new(first: &str, last: &str) -> Option<Self> {
+        let clean = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = PersonName { first: clean(first), last: clean(last) };
+        (!name.first.is_empty() || !name.last.is_empty()).then_some(name)
+    }
+
+    /// One text for the whole name, split at its last blank.
+    pub fn from_whole(name: &str) -> Option<Self> {
+        match name.trim().rsplit_once(char::is_whitespace) {
+            Some((first, last)) => PersonName::new(first, last),
+            None => PersonName::new(name, ""),
+        }
+    }
+
+    pub fn whole(&self) -> String {
+        format!("{} {}", self.first, self.last).trim().to_owned()
+    }
+}
+
+/// What the register holds of a student.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StudentDetails {
+    pub code: Code,
+    pub name: PersonName,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub cards: Vec<String>,
+}
+
+/// What the register holds of a teacher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeacherDetails {
+    pub code: Code,
+    pub name: PersonName,
+    pub phone: Option<String>,
+}
+
+/// What the register holds of a sign-in, credentials apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDetails {
+    pub username: String,
+    pub email: Option<String>,
+}
+
+/// Which text of an event a register row holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TextField {
+    Note,
+    Reason,
+    /// The address a request came from.
+    Address,
+    /// The program a request came with.
+    Agent,
+    /// The person number, card or code a device sent for somebody nobody knew.
+    Claim,
+    /// What a browser told about itself and its place.
+    DeviceInfo,
+}
+
+/// What goes to the people register together with an event: rows about a person, or texts that
+/// belong to the event. Erasing a person removes these; the event stays, and so does its chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Personal {
+    Student(StudentId, StudentDetails),
+    Teacher(TeacherId, TeacherDetails),
+    User(UserId, UserDetails),
+    Text { field: TextField, about: Option<StudentId>, text: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_name_is_split_at_its_last_blank() {
+        let name = PersonName::from_whole("  Anna  Maria  Berg ").unwrap();
+        assert_eq!((name.first.as_str(), name.last.as_str()), ("Anna Maria", "Berg"));
+        assert_eq!(PersonName::from_whole("Plato").unwrap().whole(), "Plato");
+        assert_eq!(PersonName::from_whole(" \t "), None);
+    }
+
+    #[test]
+    fn a_new_teacher_has_all_permissions_but_two() {
+        let granted = Permission::teachers_start();
+        assert_eq!(granted.len(), 6);
+        assert!(!granted.contains(&Permission::ManageBiometric));
+        assert!(!granted.contains(&Permission::ManageRoster));
+    }
+}

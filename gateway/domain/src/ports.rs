@@ -1,0 +1,99 @@
+//! What rooms offer each other without naming each other; `gateway/app` joins them.
+//!
+//! Promises: each port is the least that both sides need, in words of the domain.
+//!
+//! Refuses: defaults. A port has no implementation here.
+
+use std::time::Duration;
+
+use crate::ids::{DeviceId, SessionId, StudentId};
+use crate::mark::Mark;
+use crate::moment::Moment;
+use crate::scan::{Outcome, Scan};
+
+/// The only source of time. The wall clock can be wrong and can jump; the monotonic one only goes on.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Moment;
+    fn monotonic(&self) -> Duration;
+}
+
+/// What became of a scan, told once it is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanResult {
+    pub outcome: Outcome,
+    pub student: Option<StudentId>,
+    pub session: Option<SessionId>,
+    pub mark: Option<Mark>,
+    /// The name of who just scanned: the one thing about a person that a device may read.
+    pub name: Option<String>,
+    /// A retransmission; this is the first result again and nothing was written.
+    pub replayed: bool,
+}
+
+/// Why a scan was not taken, so that it must not be acknowledged yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The store cannot write now.
+    StorageUnavailable,
+    /// The gateway is stopping.
+    Stopping,
+}
+
+/// Told exactly once, and only after the commit (or when it is certain that there will be none).
+pub type Completion = Box<dyn FnOnce(Result<ScanResult, NotTaken>) + Send>;
+
+/// A scan on its way in.
+pub struct Submission {
+    pub scan: Scan,
+    /// The text by which the device named the student; it goes to the register if nobody is found.
+    pub claim: String,
+    pub completion: Completion,
+}
+
+/// Where the front door and the API hand scans in.
+pub trait ScanIntake: Send + Sync {
+    /// Takes the scan, or hands it back when the queue is full: then whoever holds it waits and asks
+    /// again, and acknowledges nothing in the meantime.
+    fn submit(&self, submission: Box<Submission>) -> Result<(), Box<Submission>>;
+}
+
+/// What the gateway tells devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    SetClock { at: Moment },
+    Bind { session: SessionId },
+    Unbind,
+    Reboot,
+}
+
+/// The way to devices.
+pub trait Downlink: Send + Sync {
+    fn command(&self, device: &DeviceId, command: Command);
+    /// Closes the live connection within a second; the next sign-in is judged anew.
+    fn revoke(&self, device: &DeviceId);
+}
+
+/// What people can ask of a destination.
+pub trait UpstreamControl: Send + Sync {
+    fn retry_dead_letters(&self, destination: &str);
+    fn is_known(&self, destination: &str) -> bool;
+}
+
+/// How well a part of the gateway is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Good,
+    /// Works, but somebody should look.
+    Impaired {
+        reason: String,
+    },
+    Down {
+        reason: String,
+    },
+}
+
+/// A part that can say how it is.
+pub trait HealthSource: Send + Sync {
+    fn part(&self) -> &'static str;
+    fn health(&self) -> Health;
+}

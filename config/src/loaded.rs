@@ -1,0 +1,127 @@
+//! Settings that were accepted, and where each value comes from.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::environment::Environment;
+use crate::file::{ConfigFile, STANDARD_FILE, Source};
+use crate::firebase::{self, FirebaseSource};
+use crate::key::Key;
+use crate::keys;
+use crate::layers::{self, InForce, Layers};
+use crate::problem::{Fault, Origin, Problem, Problems};
+use crate::settings::Settings;
+use crate::together;
+
+/// The outcome of a good load.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Which Firebase credentials are in force.
+    pub firebase: FirebaseSource,
+    /// Every key with what is in force, in the order of the table.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One key with what is in force.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: &'static Key,
+    pub(crate) in_force: Option<InForce>,
+}
+
+impl fmt::Debug for Entry {
+    /// Never the value: it may be a secret.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.in_force.as_ref().map(|in_force| &in_force.origin);
+        out.debug_struct("Entry")
+            .field("key", &self.key.path)
+            .field("origin", &origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// The keys whose value in force differs between the two.
+    #[must_use]
+    pub fn changed_keys(&self, other: &Self) -> Vec<&'static Key> {
+        let value = |entry: &Entry| entry.in_force.as_ref().map(|in_force| in_force.value.clone());
+        self.entries
+            .iter()
+            .zip(&other.entries)
+            .filter(|(one, two)| value(one) != value(two))
+            .map(|(one, _)| one.key)
+            .collect()
+    }
+}
+
+/// Reads the file and lays the environment over it.
+///
+/// # Errors
+/// Everything that is wrong with either, at once.
+pub fn load(file: &ConfigFile, environment: &Environment) -> Result<Loaded, Problems> {
+    match file.read() {
+        Ok(source) => compose(source.as_ref(), environment, Vec::new()),
+        Err(problems) => compose(None, environment, problems),
+    }
+}
+
+/// The same for a file that is already in memory.
+///
+/// # Errors
+/// Everything that is wrong with it or the environment, at once.
+pub fn load_source(source: &Source, environment: &Environment) -> Result<Loaded, Problems> {
+    compose(Some(source), environment, Vec::new())
+}
+
+fn compose(
+    source: Option<&Source>,
+    environment: &Environment,
+    mut problems: Vec<Problem>,
+) -> Result<Loaded, Problems> {
+    let mut layers = layers::lay(source, environment);
+    let complete = problems.is_empty() && !layers.incomplete;
+    problems.append(&mut layers.problems);
+    if complete {
+        problems.extend(together::check(&layers));
+    }
+    let folder = source.map_or_else(|| Path::new(STANDARD_FILE).parent(), |source| Some(source.folder()));
+    // A partial view would mislead: credentials are judged once the rest is right.
+    Problems::among(problems)?;
+    let settings = settings(&layers)?;
+    let firebase = firebase::resolve(environment, &settings, folder.unwrap_or(Path::new(".")));
+    let project = layers.values.get("upstream.firestore.project").map_or(&Origin::Default, |at| &at.origin);
+    Problems::among(firebase::check(&firebase, &settings, project).into_iter().collect())?;
+    let entries =
+        keys::keys().map(|key| Entry { key, in_force: layers.values.get(key.path).cloned() }).collect();
+    Ok(Loaded { settings, firebase, entries })
+}
+
+fn settings(layers: &Layers) -> Result<Settings, Problems> {
+    let mut root = Table::new();
+    for key in keys::keys() {
+        let Some(section) = section(&mut root, key.section()) else { continue };
+        if let Some(in_force) = layers.values.get(key.path) {
+            section.insert(key.name().to_owned(), in_force.value.clone());
+        }
+    }
+    Settings::deserialize(root).map_err(|error| {
+        Problems::one(Problem {
+            origin: Origin::Default,
+            key: String::new(),
+            fault: Fault::Internal { message: error.message().to_owned() },
+            advice: "report this as a fault of rollcall".to_owned(),
+        })
+    })
+}
+
+/// The table of a section, made on the way if need be.
+fn section<'a>(root: &'a mut Table, path: &str) -> Option<&'a mut Table> {
+    path.split('.').try_fold(root, |table, name| {
+        table.entry(name).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
+    })
+}

@@ -4,3 +4,7 @@
 //! than for time to pass.
 //!
 //! Refuses: testing a rule through the network. Rules are tested in the room that owns them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test support: what cannot go on fails the test")]
+
+pub mod gateway;

@@ -1,0 +1,129 @@
+//! Arguments of `rollcall import`, `rollcall export` and `rollcall simulate`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::civil::Date;
+
+use super::Place;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// Read people, classes and enrolments: CSV files, or a OneRoster 1.1 or 1.2 zip
+    #[command(after_help = "Example:\n  rollcall import roster students.csv classes.csv --dry-run")]
+    Roster {
+        #[arg(value_name = "F", required = true)]
+        files: Vec<PathBuf>,
+        /// Also make sign-ins, and write a sheet of one-time claim codes to this file
+        #[arg(long, value_name = "F")]
+        accounts: Option<PathBuf>,
+        #[command(flatten)]
+        dry: DryRun,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Read a timetable: CSV or iCalendar (.ics)
+    #[command(after_help = "Example:\n  rollcall import timetable term-1.ics --dry-run")]
+    Timetable {
+        #[arg(value_name = "F")]
+        file: PathBuf,
+        #[command(flatten)]
+        dry: DryRun,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DryRun {
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Import {
+    pub(super) fn place(&self) -> &Place {
+        match self {
+            Self::Roster { place, .. } | Self::Timetable { place, .. } => place,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Roster { .. } => "roster",
+            Self::Timetable { .. } => "timetable",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  rollcall export records --format csv --from 2026-09-01 --class CS-101 > records.csv"
+)]
+pub(crate) struct Export {
+    #[arg(value_enum, value_name = "WHAT")]
+    what: Exported,
+    #[arg(long, value_enum)]
+    format: Format,
+    /// First day, such as 2026-09-01
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// Last day, included
+    #[arg(long, value_name = "DATE")]
+    to: Option<Date>,
+    /// Code of the one class wanted
+    #[arg(long, value_name = "CODE")]
+    class: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Exported {
+    Records,
+    Sessions,
+    Students,
+    Ledger,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    Csv,
+    Xlsx,
+    Jsonl,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  rollcall simulate --url mqtt://127.0.0.1:1883 --devices 50 --rate 200 --duration 60"
+)]
+pub(crate) struct Simulate {
+    /// Gateway to send to
+    #[arg(long, value_name = "mqtt://…")]
+    url: String,
+    /// Number of terminals
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    devices: u32,
+    /// Scans a second, of all terminals together
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// Seconds to run
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    duration: u32,
+    /// How the terminals speak
+    #[arg(long, value_enum, default_value_t = Profile::Native)]
+    profile: Profile,
+    /// Collect scans offline first, then replay them all
+    #[arg(long)]
+    offline_replay: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Profile {
+    Native,
+    Facesluice,
+    Zkteco,
+}

@@ -1,0 +1,220 @@
+//! The command tree.
+//!
+//! Promises: every command and argument of the contract parses, whether its work is built or not;
+//! the help is enough to work from.
+//!
+//! Refuses: doing anything. What a command does is in the module of its name.
+
+mod data;
+mod people;
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use rollcall_config::ConfigFile;
+
+pub(crate) use data::{Export, Import, Simulate};
+pub(crate) use people::{Device, User};
+
+const EXAMPLES: &str = "\
+Examples:
+  rollcall
+      start on the defaults: data in ./data, MQTT on 1883, pages on 8080
+  rollcall run --config /etc/rollcall/rollcall.toml
+      start on the settings of a file
+  ROLLCALL__HTTP__LISTEN=127.0.0.1:8080 rollcall
+      override listen in [http]
+  rollcall check-config
+      name every mistake in the settings, or show what is in force
+
+Exit codes:
+  0 ok, 1 the check failed, 2 wrong usage, 3 could not start, 4 not built yet";
+
+/// Attendance gateway for a campus: takes scans from terminals, shows classes fill up live, and
+/// keeps working with the internet cut
+#[derive(Debug, Parser)]
+#[command(name = "rollcall", version, after_help = EXAMPLES, max_term_width = 110, subcommand_help_heading = "Commands (run is the default)")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where the settings and the data are.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Place {
+    /// Settings file [default: /etc/rollcall/rollcall.toml if it exists]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data folder; overrides store.path of the settings
+    #[arg(long, value_name = "D")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Where the settings alone are.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Config {
+    /// Settings file [default: /etc/rollcall/rollcall.toml if it exists]
+    #[arg(long, value_name = "F")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the gateway (what happens when no command is given)
+    #[command(
+        long_about = "Starts the gateway and runs until it is told to stop.\n\nSIGTERM or Ctrl-C stops it cleanly, a second Ctrl-C at once. SIGHUP reads the settings again and says which of them took effect; bad ones leave the old in force.",
+        after_help = "Example:\n  rollcall run --config /etc/rollcall/rollcall.toml --data-dir /var/lib/rollcall"
+    )]
+    Run(Place),
+    /// Try it out: a sample campus with simulated terminals, thrown away at the end
+    Demo,
+    /// Write a commented settings file, and certificates if asked for
+    Init {
+        /// Also make a campus authority and a server certificate
+        #[arg(long)]
+        tls: bool,
+    },
+    /// Name every mistake in the settings, or show what is in force and who set it
+    #[command(
+        long_about = "Checks the settings file and the environment without starting anything.\n\nGood settings are printed as TOML, each with who set it, secrets masked. Otherwise every mistake is named with its key, its line or variable, and what to write instead; the exit code is then 1.",
+        after_help = "Example:\n  rollcall check-config --config ./rollcall.toml"
+    )]
+    CheckConfig(Config),
+    /// Accounts: add, list, change passwords, disable, reset second factors
+    #[command(subcommand)]
+    User(User),
+    /// Terminals: add, list, revoke, rotate secrets, test payloads
+    #[command(subcommand)]
+    Device(Device),
+    /// Read rosters and timetables
+    #[command(subcommand)]
+    Import(Import),
+    /// Write records, sessions, students or the ledger to standard output
+    Export(Export),
+    /// Copy the data of a running gateway to one file
+    Backup {
+        /// File to write; must not exist
+        #[arg(value_name = "F")]
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Bring back the data of a backup
+    Restore {
+        /// File that `rollcall backup` wrote
+        #[arg(value_name = "F")]
+        file: PathBuf,
+        /// Overwrite the data that is there
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Walk the ledger's chain; exit code 1 at the first difference
+    Verify {
+        /// Also recompute every view and compare
+        #[arg(long)]
+        rebuild: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Be many terminals, and measure how fast scans are acknowledged
+    Simulate(Simulate),
+    /// Check clock, disk, ports, certificates, permissions and upstream; exit code 1 if something is wrong
+    Doctor(Place),
+    /// Print the description of the HTTP interface (OpenAPI)
+    Openapi,
+    /// Print the script that completes this command line in a shell
+    #[command(after_help = "Example:\n  rollcall completions bash > /etc/bash_completion.d/rollcall")]
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
+
+impl Place {
+    /// Which settings file to read.
+    pub(crate) fn config_file(&self) -> ConfigFile {
+        self.config.clone().map_or(ConfigFile::Standard, ConfigFile::Named)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.config.is_none() && self.data_dir.is_none()
+    }
+
+    /// What stands behind the command comes before what stands in front of it.
+    fn or(self, front: Self) -> Self {
+        Self { config: self.config.or(front.config), data_dir: self.data_dir.or(front.data_dir) }
+    }
+}
+
+impl Cli {
+    /// The command to carry out and the place it works on, wherever the options stood.
+    ///
+    /// # Errors
+    /// Options in front of a command that does not take them.
+    pub(crate) fn resolve(self) -> Result<(Command, Place), clap::Error> {
+        let Some(command) = self.command else {
+            return Ok((Command::Run(Place::default()), self.place));
+        };
+        let takes_data_dir = !matches!(command, Command::CheckConfig(_));
+        match command.place() {
+            Some(place) if takes_data_dir || self.place.data_dir.is_none() => {
+                Ok((command, place.or(self.place)))
+            }
+            None if self.place.is_empty() => Ok((command, Place::default())),
+            taken => {
+                let option =
+                    if taken.is_some() || self.place.config.is_none() { "--data-dir" } else { "--config" };
+                let message = format!("rollcall {} does not take {option}", command.name());
+                Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+            }
+        }
+    }
+}
+
+impl Command {
+    /// The place given behind the command; `None` if it takes none.
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Run(place)
+            | Self::Doctor(place)
+            | Self::Backup { place, .. }
+            | Self::Restore { place, .. }
+            | Self::Verify { place, .. } => Some(place.clone()),
+            Self::CheckConfig(Config { config }) => Some(Place { config: config.clone(), data_dir: None }),
+            Self::User(user) => Some(user.place().clone()),
+            Self::Device(device) => Some(device.place().clone()),
+            Self::Import(import) => Some(import.place().clone()),
+            Self::Export(export) => Some(export.place.clone()),
+            Self::Demo | Self::Init { .. } | Self::Simulate(_) | Self::Openapi | Self::Completions { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The command as it is typed, e.g. `user add`.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Run(_) => "run".to_owned(),
+            Self::Demo => "demo".to_owned(),
+            Self::Init { .. } => "init".to_owned(),
+            Self::CheckConfig(_) => "check-config".to_owned(),
+            Self::User(user) => format!("user {}", user.name()),
+            Self::Device(device) => format!("device {}", device.name()),
+            Self::Import(import) => format!("import {}", import.name()),
+            Self::Export(_) => "export".to_owned(),
+            Self::Backup { .. } => "backup".to_owned(),
+            Self::Restore { .. } => "restore".to_owned(),
+            Self::Verify { .. } => "verify".to_owned(),
+            Self::Simulate(_) => "simulate".to_owned(),
+            Self::Doctor(_) => "doctor".to_owned(),
+            Self::Openapi => "openapi".to_owned(),
+            Self::Completions { .. } => "completions".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Promise: `check-config` names every mistake, or shows what is in force and who set it; never a
+//! secret.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+use common::{rollcall, text};
+
+const CHECK: &[&str] = &["check-config", "--config"];
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn check(file: &str, variables: &[(&str, &str)]) -> Output {
+    let arguments = [CHECK, &[file]].concat();
+    rollcall(&golden(), &arguments).envs(variables.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn good_settings_are_printed_with_who_set_them_and_masked_secrets() {
+    let output = check(
+        "settings.toml",
+        &[
+            ("ROLLCALL__MQTT__LISTEN", "127.0.0.1:1883"),
+            ("ROLLCALL__AUTH__REQUIRE_2FA_FOR", "admin,teacher"),
+            ("ROLLCALL_ADMIN_PASSWORD", "hunter2"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), include_str!("golden/settings.txt"));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn every_mistake_in_file_and_environment_is_named_and_the_exit_code_is_1() {
+    let output = check(
+        "mistakes.toml",
+        &[
+            ("ROLLCALL__LIMITS__USER_PER_HOUR", "many"),
+            ("ROLLCALL__MAIL__SMTP_URL", "smtp//me:hunter2@mail"),
+            ("ROLLCALL__MQTT__LISTN", "x"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), include_str!("golden/mistakes.txt"));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_file_that_does_not_exist_exits_with_1_and_one_clear_line() {
+    let output = check("nowhere.toml", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("nowhere.toml: there is no such file; check the path"));
+}
+
+#[test]
+fn the_option_may_stand_in_front_of_the_command() {
+    let output = rollcall(&golden(), &["--config", "settings.toml", "check-config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("North Campus"));
+}
+
+#[test]
+fn what_is_printed_is_itself_a_good_settings_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.toml"), "").unwrap();
+    let printed = rollcall(folder.path(), &["check-config", "--config", "empty.toml"]).output().unwrap();
+    std::fs::write(folder.path().join("printed.toml"), &printed.stdout).unwrap();
+    let again = rollcall(folder.path(), &["check-config", "--config", "printed.toml"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for arguments in
+        [&["check-config", "--config", "settings.toml"][..], &["completions", "bash"], &["--help"]]
+    {
+        let mut child =
+            rollcall(&golden(), arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}: {said}");
+        assert_eq!(said, "", "{arguments:?}");
+    }
+}

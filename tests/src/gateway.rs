@@ -1,0 +1,104 @@
+//! The gateway as a process of its own, as systemd would run it.
+//!
+//! Promises: the binary under test is the one built from this tree; what it logs can be waited for, and
+//! no gateway outlives its test.
+//!
+//! Refuses: looking inside. What is not seen from outside is tested in the room that owns it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+pub use rustix::process::Signal;
+
+/// Long enough for a busy machine; nothing waits this long when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The gateway's binary, built first if it is not up to date.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "--package", "rollcall", "--profile", profile])
+            .stdin(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the gateway does not build");
+        // This test runs from target/<profile>/deps; the binary lies one folder up.
+        let test = std::env::current_exe().unwrap();
+        test.ancestors().nth(2).unwrap().join("rollcall")
+    })
+}
+
+/// The binary in a folder, without the variables of the person who runs the tests.
+pub fn rollcall(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A gateway that runs, and what it logs.
+pub struct Gateway {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Gateway {
+    /// Starts it and waits until it says that it runs.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut gateway = Self { child, lines, seen: Vec::new() };
+        gateway.wait_for("rollcall is running");
+        gateway
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn wait_for(&mut self, words: &str) -> String {
+        self.wait_at_most(PATIENCE, words)
+    }
+
+    /// The next line with these words; every line must come within the time.
+    pub fn wait_at_most(&mut self, time: Duration, words: &str) -> String {
+        loop {
+            let Ok(line) = self.lines.recv_timeout(time) else {
+                panic!("no line with {words:?} after:\n{}", self.seen.join("\n"));
+            };
+            self.seen.push(line.clone());
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// Everything it logged, and how it ended.
+    pub fn end(mut self) -> (String, ExitStatus) {
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+        (std::mem::take(&mut self.seen).join("\n"), status)
+    }
+}
+
+impl Drop for Gateway {
+    /// A failed test leaves no gateway behind.
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

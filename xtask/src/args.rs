@@ -1,0 +1,143 @@
+//! What was asked for: words of the command line to a plan of steps.
+//!
+//! Promises: a word it does not know is an error that lists the words it knows.
+
+use anyhow::{Result, bail};
+
+use crate::steps::Step;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Test(Plan),
+}
+
+/// The steps of one run, in their fixed order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Steps this run leaves out, so that it can say so.
+    pub(crate) fn left_out(&self) -> Vec<Step> {
+        Step::ALL.into_iter().filter(|step| !self.steps.contains(step)).collect()
+    }
+}
+
+/// Reads the words after `cargo xtask`.
+pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command> {
+    match words.next().as_deref() {
+        None | Some("help" | "--help" | "-h") => Ok(Command::Help),
+        Some("test") => parse_test(words),
+        Some(other) => bail!("unknown command `{other}`: use `test` or `help`"),
+    }
+}
+
+fn parse_test(mut words: impl Iterator<Item = String>) -> Result<Command> {
+    let mut fast = false;
+    let mut only: Vec<Step> = Vec::new();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--fast" => fast = true,
+            "--help" | "-h" => return Ok(Command::Help),
+            "--only" => match words.next() {
+                Some(name) => only.push(step_named(&name)?),
+                None => bail!("`--only` needs the name of a step: {}", step_names()),
+            },
+            other => bail!("unknown option `{other}` of `test`: use `--fast` or `--only STEP`"),
+        }
+    }
+    if fast && !only.is_empty() {
+        bail!("`--fast` and `--only` each choose the steps: use one of them");
+    }
+    let wanted = |step: &Step| {
+        if only.is_empty() { !(fast && step.is_slow()) } else { only.contains(step) }
+    };
+    Ok(Command::Test(Plan { steps: Step::ALL.into_iter().filter(wanted).collect() }))
+}
+
+fn step_named(name: &str) -> Result<Step> {
+    match Step::ALL.into_iter().find(|step| step.name() == name) {
+        Some(step) => Ok(step),
+        None => bail!("unknown step `{name}`: use one of {}", step_names()),
+    }
+}
+
+fn step_names() -> String {
+    Step::ALL.map(Step::name).join(", ")
+}
+
+/// The text of `cargo xtask help`.
+pub(crate) fn help() -> String {
+    let mut text = String::from(
+        "cargo xtask test               everything that CI runs\n\
+         cargo xtask test --fast        the inner loop: leaves out the steps marked slow\n\
+         cargo xtask test --only STEP   one step (repeat the option for more)\n\
+         cargo xtask help               this text\n\
+         \n\
+         steps, in the order they run:\n",
+    );
+    for step in Step::ALL {
+        let slow = if step.is_slow() { " (slow)" } else { "" };
+        text.push_str(&format!("  {:<14} {}{slow}\n", step.name(), step.about()));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn steps(line: &str) -> Vec<Step> {
+        match parsed(line) {
+            Ok(Command::Test(plan)) => plan.steps,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn plain_test_runs_every_step_in_order() {
+        assert_eq!(steps("test"), Step::ALL);
+    }
+
+    #[test]
+    fn fast_leaves_out_only_the_slow_steps_and_can_name_them() {
+        let Ok(Command::Test(plan)) = parsed("test --fast") else { panic!("not a test run") };
+        assert_eq!(plan.left_out(), [Step::GatewayTests]);
+    }
+
+    #[test]
+    fn only_may_be_repeated_and_keeps_the_fixed_order() {
+        assert_eq!(steps("test --only clippy --only fmt"), [Step::Fmt, Step::Clippy]);
+    }
+
+    #[test]
+    fn words_it_does_not_know_are_refused_with_what_it_knows() {
+        for (line, part) in [
+            ("tset", "use `test` or `help`"),
+            ("test --quick", "--fast"),
+            ("test --only lint", "clippy"),
+            ("test --only", "needs the name of a step"),
+            ("test --fast --only fmt", "use one of them"),
+        ] {
+            let error = parsed(line).expect_err(line).to_string();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_step() {
+        for step in Step::ALL {
+            assert!(help().contains(step.name()));
+        }
+        assert_eq!(parsed("help").expect("help"), Command::Help);
+        assert_eq!(parsed("").expect("nothing"), Command::Help);
+    }
+}

@@ -1,0 +1,122 @@
+//! The packages of the workspace and what each depends on, from `cargo metadata`.
+//!
+//! Promises: what is declared, for every kind of dependency, feature and target; nothing is resolved
+//! and nothing is fetched.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::process::{cargo, output_of};
+
+/// One package of the workspace.
+#[derive(Debug)]
+pub(super) struct Package {
+    pub(super) name: String,
+    /// Its folder, from the root, with `/`.
+    pub(super) folder: String,
+    pub(super) dependencies: Vec<Dependency>,
+}
+
+impl Package {
+    pub(super) fn manifest(&self) -> String {
+        format!("{}/Cargo.toml", self.folder)
+    }
+}
+
+/// One declared dependency, by the package's own name even where it is renamed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Dependency {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) kind: Kind,
+}
+
+/// When a dependency is used. Cargo writes `null` for the usual kind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "Option<String>")]
+pub(super) enum Kind {
+    #[default]
+    Normal,
+    Dev,
+    Build,
+}
+
+impl From<Option<String>> for Kind {
+    fn from(word: Option<String>) -> Self {
+        match word.as_deref() {
+            Some("dev") => Self::Dev,
+            Some("build") => Self::Build,
+            _ => Self::Normal,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    packages: Vec<AnsweredPackage>,
+    workspace_root: String,
+}
+
+#[derive(Deserialize)]
+struct AnsweredPackage {
+    name: String,
+    manifest_path: String,
+    dependencies: Vec<Dependency>,
+}
+
+/// Asks cargo about the workspace at `root`.
+pub(super) fn read(root: &Path) -> Result<Vec<Package>> {
+    parse(&output_of(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?)
+}
+
+fn parse(json: &str) -> Result<Vec<Package>> {
+    let answer: Answer = serde_json::from_str(json).context("cannot read what cargo metadata printed")?;
+    let folder = |manifest: &str| {
+        let inside = manifest.strip_prefix(&answer.workspace_root).unwrap_or(manifest);
+        inside.trim_end_matches("Cargo.toml").trim_matches('/').to_owned()
+    };
+    Ok(answer
+        .packages
+        .into_iter()
+        .map(|package| Package {
+            folder: folder(&package.manifest_path),
+            name: package.name,
+            dependencies: package.dependencies,
+        })
+        .collect())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A package with these dependencies, for the tests of the rules.
+    pub(in super::super) fn package(name: &str, folder: &str, dependencies: &[(&str, Kind)]) -> Package {
+        let dependencies =
+            dependencies.iter().map(|(name, kind)| Dependency { name: (*name).to_owned(), kind: *kind });
+        Package { name: name.to_owned(), folder: folder.to_owned(), dependencies: dependencies.collect() }
+    }
+
+    #[test]
+    fn names_folders_and_kinds_are_read() {
+        let json = r#"{"workspace_root": "/r", "version": 1, "packages": [{
+            "name": "rollcall-store", "manifest_path": "/r/gateway/store/Cargo.toml", "dependencies": [
+                {"name": "redb", "kind": null, "rename": "database"},
+                {"name": "proptest", "kind": "dev"},
+                {"name": "cc", "kind": "build"}]}]}"#;
+        let packages = parse(json).expect("readable");
+        let store = packages.first().expect("one package");
+        assert_eq!(store.manifest(), "gateway/store/Cargo.toml");
+        let kinds: Vec<_> = store.dependencies.iter().map(|d| (d.name.as_str(), d.kind)).collect();
+        assert_eq!(kinds, [("redb", Kind::Normal), ("proptest", Kind::Dev), ("cc", Kind::Build)]);
+    }
+
+    #[test]
+    fn the_workspace_itself_can_be_read() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let packages = read(root).expect("cargo answers");
+        assert!(packages.iter().any(|package| package.name == "xtask" && package.folder == "xtask"));
+    }
+}

@@ -417,3 +417,26 @@ impl World {
         text
     }
 }
+
+/// What a case is called, and what it comes to.
+pub type Case = (&'static str, fn(&mut World) -> String);
+
+pub fn told(outcome: Outcome) -> String {
+    let status = format!("{:?}", outcome.status()).to_lowercase();
+    match outcome {
+        Outcome::Unmatched(reason) => format!("{status} {}: {}", reason.code(), outcome.message()),
+        _ => format!("{status}: {}", outcome.message()),
+    }
+}
+
+pub fn said<T>(answer: Result<T, Refusal>) -> String {
+    match answer {
+        Ok(_) => "ok".to_owned(),
+        Err(refusal) => format!("{}: {refusal}", refusal.code()),
+    }
+}
+
+pub fn render(cases: &[Case]) -> String {
+    let line = |(name, run): &Case| format!("{name}\n    {}\n", run(&mut World::new()));
+    cases.iter().map(line).collect()
+}

@@ -1,23 +1,24 @@
 //! What there is on the campus: departments, classes, rooms, terms, devices, people without their
 //! names, and who may be found by which number.
 //!
-//! Promises: one item per id; `put` and `remove` keep the indexes right; before something is removed,
-//! [`Campus::dependents`] says what still needs it.
+//! Promises: one item per id; `put` and `remove` keep the indexes right; whether a code is taken or a name
+//! leads nowhere can be asked before something is put.
 //!
 //! Refuses: attendance. What happened in a meeting is [`crate::session`]'s.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, KeyKind, PersonKey};
 use crate::ids::{
-    BatchId, ClassId, CourseId, DepartmentId, DeviceId, HolidayId, RoomId, SectionId, SlotId, StudentId,
-    TeacherId, TermId, UserId,
+    BatchId, ClassId, CourseId, DepartmentId, DeviceId, HolidayId, Name, RoomId, SectionId, SlotId,
+    StudentId, TeacherId, TermId, UserId,
 };
 use crate::people::{Student, Teacher, User};
-use crate::roster::{Link, Rosters};
+use crate::roster::Rosters;
 use crate::timetable::Slot;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,9 +137,8 @@ pub struct Device {
     pub kind: DeviceKind,
     /// Where it hangs; a device without a room stands at a gate or in a hall.
     pub room: Option<RoomId>,
-    pub dialect: String,
+    pub dialect: Name,
     pub status: DeviceStatus,
-    pub endpoint: Option<String>,
     pub firmware: Option<String>,
 }
 
@@ -165,6 +165,12 @@ macro_rules! items {
             }
         }
 
+        impl fmt::Display for ItemId {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(ItemId::$kind(id) => id.fmt(f)),+ }
+            }
+        }
+
         /// Everything there is, by id.
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
         pub struct Campus {
@@ -174,6 +180,10 @@ macro_rules! items {
         }
 
         impl Campus {
+            pub fn has(&self, id: &ItemId) -> bool {
+                match id { $(ItemId::$kind(id) => self.$table.contains_key(id)),+ }
+            }
+
             fn put_in_table(&mut self, item: Item) {
                 match item { $(Item::$kind(item) => { self.$table.insert(item.id.clone(), item); })+ }
             }
@@ -216,6 +226,11 @@ impl PeopleIndex {
 
     pub fn by_device(&self, device: &DeviceId, key: PersonKey) -> Option<StudentId> {
         self.by_device.get(&(device.clone(), key)).copied()
+    }
+
+    /// The ids of those who turned out to be this student.
+    pub fn merged_into(&self, student: StudentId) -> Vec<StudentId> {
+        self.merged.keys().copied().filter(|id| *id != student && self.today(*id) == student).collect()
     }
 
     /// The student that this id means today: itself, or the one it was merged into.
@@ -289,80 +304,90 @@ impl Campus {
         self.people.by_device.remove(&(device, key));
     }
 
-    /// `from` is the same person as `into`: memberships, numbers and mappings move over.
-    pub fn merge(&mut self, from: StudentId, into: StudentId) {
-        let (from, into) = (self.people.today(from), self.people.today(into));
-        if from == into {
+    /// `from` is the same person as `into`: memberships, numbers, sign-ins and mappings move over. Nothing
+    /// happens if one of them is not known.
+    pub(crate) fn merge(&mut self, from: StudentId, into: StudentId) {
+        if from == into || !self.students.contains_key(&into) {
             return;
         }
+        let Some(gone) = self.students.remove(&from) else { return };
+        self.people.remove(&gone);
+        if let Some(kept) = self.students.get_mut(&into) {
+            kept.former.extend([(KeyKind::Code, gone.code), (KeyKind::Number, gone.number)]);
+            kept.former.extend(&gone.former);
+            kept.cards.extend(&gone.cards);
+            self.people.add(kept);
+        }
         self.people.by_device.values_mut().filter(|id| **id == from).for_each(|id| *id = into);
-        if let Some(gone) = self.students.remove(&from) {
-            self.people.remove(&gone);
-            if let Some(kept) = self.students.get_mut(&into) {
-                kept.former_codes.extend(gone.former_codes.iter().chain([&gone.code]));
-                kept.cards.extend(&gone.cards);
-                self.people.add(kept);
-            }
+        for user in self.users.values_mut().filter(|user| user.student == Some(from)) {
+            user.student = Some(into);
         }
         self.rosters.merge(from, into);
         self.people.merged.insert(from, into);
     }
 
-    /// What would lose its footing if `id` were removed; empty means it may go.
-    pub fn dependents(&self, id: &ItemId) -> Vec<ItemId> {
-        let mut needs = Vec::new();
-        self.items_needing(id, &mut needs);
-        for (link, _) in self.rosters.links() {
-            match (id, link) {
-                (ItemId::Section(gone), Link::ClassSection(class, section)) if *gone == section => {
-                    needs.push(ItemId::Class(class));
-                }
-                (ItemId::Section(gone), Link::SectionStudent(section, student)) if *gone == section => {
-                    needs.push(ItemId::Student(student));
-                }
-                (ItemId::Class(gone), Link::ClassStudent(class, student)) if *gone == class => {
-                    needs.push(ItemId::Student(student));
-                }
-                _ => {}
+    /// Who already has the code that `item` would have.
+    pub fn code_taken_by(&self, item: &Item) -> Option<ItemId> {
+        let rivals: Vec<ItemId> = match item {
+            Item::Department(new) => same(&self.departments, |old| old.code == new.code, ItemId::Department),
+            Item::Section(new) => same(&self.sections, |old| old.code == new.code, ItemId::Section),
+            Item::Course(new) => same(&self.courses, |old| old.code == new.code, ItemId::Course),
+            Item::Class(new) => same(&self.classes, |old| old.code == new.code, ItemId::Class),
+            Item::Room(new) => same(&self.rooms, |old| old.code == new.code, ItemId::Room),
+            Item::Term(new) => same(&self.terms, |old| old.code == new.code, ItemId::Term),
+            Item::Teacher(new) => same(&self.teachers, |old| old.code == new.code, ItemId::Teacher),
+            Item::User(new) => same(&self.users, |old| old.username == new.username, ItemId::User),
+            Item::Student(new) => {
+                let found = self.people.by_number(KeyKind::Code, new.code);
+                found.iter().map(|id| ItemId::Student(*id)).collect()
             }
-        }
-        needs.sort();
-        needs.dedup();
-        needs
+            Item::Batch(_) | Item::Holiday(_) | Item::Slot(_) | Item::Device(_) => Vec::new(),
+        };
+        rivals.into_iter().find(|rival| *rival != item.id())
     }
 
-    fn items_needing(&self, id: &ItemId, needs: &mut Vec<ItemId>) {
-        let classes = self.classes.values().filter(|class| match id {
-            ItemId::Course(gone) => class.course == *gone,
-            ItemId::Teacher(gone) => class.is_taught_by(*gone),
-            ItemId::Term(gone) => class.term == Some(*gone),
-            ItemId::Room(gone) => class.room == Some(*gone),
-            _ => false,
-        });
-        needs.extend(classes.map(|class| ItemId::Class(class.id)));
-        let slots = self.slots.values().filter(|slot| match id {
-            ItemId::Class(gone) => slot.class == *gone,
-            ItemId::Room(gone) => slot.room == Some(*gone),
-            ItemId::Teacher(gone) => slot.teacher == Some(*gone),
-            _ => false,
-        });
-        needs.extend(slots.map(|slot| ItemId::Slot(slot.id)));
-        match id {
-            ItemId::Department(gone) => {
-                let batches = self.batches.values().filter(|batch| batch.department == *gone);
-                needs.extend(batches.map(|batch| ItemId::Batch(batch.id)));
-                let teachers = self.teachers.values().filter(|t| t.department == Some(*gone));
-                needs.extend(teachers.map(|teacher| ItemId::Teacher(teacher.id)));
+    /// What `item` names and is not there.
+    pub fn missing(&self, item: &Item) -> Vec<ItemId> {
+        let mut names: Vec<Option<ItemId>> = Vec::new();
+        match item {
+            Item::Batch(batch) => names.push(Some(ItemId::Department(batch.department))),
+            Item::Section(section) => names.push(section.batch.map(ItemId::Batch)),
+            Item::Class(class) => {
+                names.push(Some(ItemId::Course(class.course)));
+                names.extend(
+                    class.co_teachers.iter().chain([&class.teacher]).map(|t| Some(ItemId::Teacher(*t))),
+                );
+                names.extend([class.term.map(ItemId::Term), class.room.map(ItemId::Room)]);
             }
-            ItemId::Batch(gone) => {
-                let sections = self.sections.values().filter(|section| section.batch == Some(*gone));
-                needs.extend(sections.map(|section| ItemId::Section(section.id)));
+            Item::Slot(slot) => {
+                names.push(Some(ItemId::Class(slot.class)));
+                names.extend([slot.room.map(ItemId::Room), slot.teacher.map(ItemId::Teacher)]);
             }
-            ItemId::Room(gone) => {
-                let devices = self.devices.values().filter(|device| device.room == Some(*gone));
-                needs.extend(devices.map(|device| ItemId::Device(device.id.clone())));
+            Item::Teacher(teacher) => names.push(teacher.department.map(ItemId::Department)),
+            Item::User(user) => {
+                names.extend([user.teacher.map(ItemId::Teacher), user.student.map(ItemId::Student)]);
             }
-            _ => {}
+            Item::Device(device) => names.push(device.room.map(ItemId::Room)),
+            Item::Department(_)
+            | Item::Course(_)
+            | Item::Room(_)
+            | Item::Term(_)
+            | Item::Holiday(_)
+            | Item::Student(_) => {}
         }
+        names.into_iter().flatten().filter(|name| !self.has(name)).collect()
     }
+
+    pub fn is_holiday(&self, day: Date) -> bool {
+        self.holidays.values().any(|holiday| (holiday.from..=holiday.to).contains(&day))
+    }
+}
+
+/// The ids of those in a table that fit.
+fn same<K: Copy + Ord, T>(
+    table: &BTreeMap<K, T>,
+    fits: impl Fn(&T) -> bool,
+    name: impl Fn(K) -> ItemId,
+) -> Vec<ItemId> {
+    table.iter().filter(|(_, item)| fits(item)).map(|(id, _)| name(*id)).collect()
 }

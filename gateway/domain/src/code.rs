@@ -51,12 +51,11 @@ impl Code {
     }
 }
 
+/// Only what an id of this kind could be parsed from: the prefix in small letters, then numbers.
 fn looks_like_id(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-        && text
-            .get(prefix.len()..)
-            .and_then(|rest| rest.strip_prefix('_'))
-            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit() || b == b'_'))
+    let numbers = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
+    numbers
+        .is_some_and(|rest| rest.split('_').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())))
 }
 
 impl fmt::Display for Code {
@@ -161,7 +160,10 @@ mod tests {
     fn a_code_never_looks_like_an_id() {
         assert!(Code::parse(" B-101 ").is_ok_and(|code| code.as_str() == "B-101"));
         assert!(Code::parse("120").is_ok());
-        for wrong in ["", "  ", "stu_120", "STU_7", "rec_1_2", "a/b", "a\u{0}b"] {
+        for fine in ["Room_101", "TERM_1", "rm_", "stu_12a"] {
+            assert!(Code::parse(fine).is_ok(), "{fine:?}");
+        }
+        for wrong in ["", "  ", "stu_120", "rm_7", "rec_1_2", "a/b", "a\u{0}b"] {
             assert!(Code::parse(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 use crate::campus::{Item, ItemId};
 use crate::code::PersonKey;
 use crate::ids::{
-    ClassId, CorrectionId, DeviceId, LeaveId, RoomId, SelfMarkId, Seq, SessionId, StudentId, TeacherId,
-    UserId,
+    ApiTokenId, CorrectionId, DeviceId, LeaveId, Name, RecordId, RoomId, SelfMarkId, Seq, SessionId,
+    StudentId, TeacherId, TermId, UserId,
 };
 use crate::mark::{Mark, Source};
 use crate::moment::Moment;
-use crate::people::Personal;
+use crate::people::{Person, Personal};
 use crate::policy::SessionRules;
 use crate::requests::{Correction, Leave, SelfMark};
 use crate::roster::{Days, Link};
-use crate::scan::{Outcome, Scan, Unmatched};
+use crate::scan::{DedupKey, Outcome, Scan, Unmatched};
 use crate::timetable::{Plan, SlotDate};
 
 /// Who did it.
@@ -61,10 +61,7 @@ pub enum Event {
     Campus(CampusEvent),
     Session(SessionId, SessionEvent),
     /// A scan that marked nobody; kept, listed, and matched again when something changes.
-    Unmatched {
-        scan: Box<Scan>,
-        reason: Unmatched,
-    },
+    Unmatched(Box<UnmatchedScan>),
     /// An unmatched scan found its place after all (the scan is in that session's next event), or was
     /// put aside by a person.
     UnmatchedSettled {
@@ -80,9 +77,18 @@ pub enum Event {
     },
     Upstream(UpstreamEvent),
     /// A person's rows were removed from the register. Says who, as an id that now means nobody.
-    Erased(Erased),
+    Erased(Person),
     /// An admin looked at the clock and said it is right.
     ClockConfirmed,
+}
+
+/// A scan that marked nobody, and how far it was understood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmatchedScan {
+    pub scan: Scan,
+    pub reason: Unmatched,
+    pub student: Option<StudentId>,
+    pub session: Option<SessionId>,
 }
 
 /// What there is on the campus changed.
@@ -155,6 +161,8 @@ impl How {
 pub enum SessionEvent {
     Created {
         plan: Plan,
+        /// The term it is numbered in.
+        term: Option<TermId>,
         number: u32,
         origin: Origin,
         rules: SessionRules,
@@ -203,7 +211,17 @@ pub enum SessionEvent {
     MarkedByQr {
         student: StudentId,
         captured_at: Moment,
+        /// A keyed hash of the browser's cookie.
+        browser: Option<PersonKey>,
         flags: BTreeSet<QrFlag>,
+    },
+    /// Somebody whom nobody knows was at the QR page; the teacher decides who that is.
+    StrangerAtQr {
+        captured_at: Moment,
+        browser: Option<PersonKey>,
+    },
+    StrangerSettled {
+        stranger: Seq,
     },
     MarkedSelf {
         student: StudentId,
@@ -215,15 +233,24 @@ pub enum SessionEvent {
         student: StudentId,
         leave: LeaveId,
     },
-    LeaveWithdrawn {
-        student: StudentId,
-        leave: LeaveId,
-    },
     ConflictSettled {
         student: StudentId,
     },
     RecordDeleted {
         student: StudentId,
+    },
+    /// Something was said about a mark that stays as it is; the text is in the register.
+    Noted {
+        student: StudentId,
+    },
+    /// Two students turned out to be one.
+    StudentMerged {
+        from: StudentId,
+        into: StudentId,
+    },
+    /// Whether faces and fingers count here.
+    BiometricSet {
+        enabled: bool,
     },
 }
 
@@ -250,6 +277,8 @@ pub struct PersonMark {
     pub sighted: bool,
     /// The correction request it grants.
     pub correction: Option<CorrectionId>,
+    /// For an upload: the same for every retransmission.
+    pub dedup: Option<DedupKey>,
 }
 
 /// What makes a mark made at a QR page worth a look.
@@ -283,8 +312,8 @@ pub enum AccountEvent {
     SecondFactorOff { user: UserId },
     BackupCodeUsed { user: UserId },
     SignedOutEverywhere { user: UserId },
-    ApiTokenIssued { user: UserId, token: u64 },
-    ApiTokenRevoked { user: UserId, token: u64 },
+    ApiTokenIssued { user: UserId, token: ApiTokenId },
+    ApiTokenRevoked { user: UserId, token: ApiTokenId },
 }
 
 /// What happened to a device apart from its row.
@@ -302,27 +331,17 @@ pub enum DeviceEvent {
     },
 }
 
+/// A record as it was at one version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecordVersion {
+    pub record: RecordId,
+    pub version: u32,
+}
+
 /// What a destination answered; one event for a whole batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpstreamEvent {
-    Delivered { destination: String, low_water: Seq, records: Vec<(crate::ids::RecordId, u32)> },
-    DeadLettered { destination: String, records: Vec<(crate::ids::RecordId, u32)> },
-    RetryAsked { destination: String, records: Vec<(crate::ids::RecordId, u32)> },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Erased {
-    Student(StudentId),
-    Teacher(TeacherId),
-    User(UserId),
-}
-
-impl Event {
-    /// The class that an event creates a meeting of; what numbering goes by.
-    pub fn creates_session_of(&self) -> Option<ClassId> {
-        match self {
-            Event::Session(_, SessionEvent::Created { plan, .. }) => Some(plan.class),
-            _ => None,
-        }
-    }
+    Delivered { destination: Name, low_water: Seq, records: Vec<RecordVersion> },
+    DeadLettered { destination: Name, records: Vec<RecordVersion> },
+    RetryAsked { destination: Name, records: Vec<RecordVersion> },
 }

@@ -19,6 +19,8 @@ use thiserror::Error;
 pub enum IdError {
     #[error("'{text}' is not the id of a {kind}; expected {prefix}_ and a number")]
     NotAnId { kind: &'static str, prefix: &'static str, text: String },
+    #[error("'{text}' is not a name; use 1 to 32 small letters, digits, '-' or '_'")]
+    Name { text: String },
     #[error("a device id needs 1 to 64 characters, got {length}")]
     DeviceLength { length: usize },
     #[error("a device id may not contain {character:?}; use letters, digits, '-', '_', '.' or ':'")]
@@ -74,16 +76,18 @@ numbered_ids! {
     CourseId "crs" "course",
     /// One offering of a course to students by teachers in a term.
     ClassId "cls" "class",
-    RoomId "room" "room",
-    TermId "term" "term",
+    RoomId "rm" "room",
+    TermId "trm" "term",
     HolidayId "hol" "holiday",
     /// A weekly row of the timetable.
-    SlotId "slot" "timetable slot",
+    SlotId "slt" "timetable slot",
     /// One meeting of a class.
     SessionId "ses" "session",
     LeaveId "lve" "leave application",
     CorrectionId "cor" "correction request",
     SelfMarkId "slf" "self-mark",
+    /// A secret that a person gave to a program.
+    ApiTokenId "tok" "API token",
 }
 
 /// Accepts exactly what `Display` prints: no sign, no leading zero, no blank.
@@ -108,6 +112,46 @@ impl Seq {
 impl fmt::Display for Seq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The name of a destination or of a dialect, as settings and metrics spell it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(Arc<str>);
+
+impl Name {
+    pub fn parse(raw: &str) -> Result<Self, IdError> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if (1..=32).contains(&raw.len()) && raw.chars().all(fits) {
+            Ok(Name(raw.into()))
+        } else {
+            Err(IdError::Name { text: raw.chars().take(40).collect() })
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = IdError;
+
+    fn try_from(raw: String) -> Result<Self, IdError> {
+        Name::parse(&raw)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0.as_ref().to_owned()
     }
 }
 

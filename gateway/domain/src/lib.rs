@@ -28,6 +28,7 @@ pub mod campus;
 pub mod clock_offset;
 pub mod code;
 pub mod decide;
+pub mod dependents;
 pub mod event;
 pub mod ids;
 pub mod mark;

@@ -55,10 +55,10 @@ impl<'a> Search<'a> {
         let (open, due): (Vec<&Meeting>, Vec<&Meeting>) =
             near.into_iter().partition(|meeting| meeting.was_open(self.at));
 
-        // Open ones first, then those that were due.
-        let bound = open.iter().chain(&due).find(|m| m.was_bound(&self.device.id, self.at));
-        if let Some(bound) = bound {
-            return if self.attends(bound) { Ok(bound.id) } else { Err(Unmatched::NotEnrolled) };
+        let bound = open.iter().chain(&due).filter(|m| m.was_bound(&self.device.id, self.at)).copied();
+        let mut bound = bound.peekable();
+        if bound.peek().is_some() {
+            return self.first_attended(bound);
         }
         if self.policy.require_binding {
             return Err(Unmatched::NotBound);
@@ -91,13 +91,16 @@ impl<'a> Search<'a> {
         Err(reason)
     }
 
-    /// At a gate there is no room to tell meetings apart, so there must be just one.
+    /// At a gate there is no room to tell meetings apart, so there must be just one, or just one whose own
+    /// time it is.
     fn only_attended(&self, found: &[&Meeting]) -> Result<SessionId, Unmatched> {
-        let attended: Vec<SessionId> =
-            found.iter().filter(|meeting| self.attends(meeting)).map(|meeting| meeting.id).collect();
+        let attended: Vec<&&Meeting> = found.iter().filter(|meeting| self.attends(meeting)).collect();
+        let in_own_time = attended.iter().filter(|meeting| self.is_in_own_time(meeting)).count();
         match attended.as_slice() {
             [] => Err(Unmatched::NoOpenSession),
-            [one] => Ok(*one),
+            [one] => Ok(one.id),
+            // In order: the one whose own time it is comes first.
+            [first, ..] if in_own_time == 1 => Ok(first.id),
             _ => Err(Unmatched::AmbiguousSession),
         }
     }

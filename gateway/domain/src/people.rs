@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, KeyKind, PersonKey, Pseudonyms};
-use crate::ids::{StudentId, TeacherId, UserId};
+use crate::ids::{DeviceId, StudentId, TeacherId, UserId};
 
 /// What a sign-in is for. Devices are not users: they sign in as themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,8 +64,8 @@ pub struct Student {
     pub code: PersonKey,
     /// The number of the id itself, which some terminals know; see [`KeyKind::Number`].
     pub number: PersonKey,
-    /// Codes of students who turned out to be this one.
-    pub former_codes: Vec<PersonKey>,
+    /// Codes and id numbers of students who turned out to be this one.
+    pub former: Vec<(KeyKind, PersonKey)>,
     pub cards: Vec<PersonKey>,
     pub year: Option<u16>,
     /// First seen at a QR page rather than on a list; may be merged with the roster later.
@@ -78,18 +78,24 @@ impl Student {
             id,
             code: pseudonyms.key(KeyKind::Code, details.code.as_str()),
             number: pseudonyms.key(KeyKind::Number, &id.0.to_string()),
-            former_codes: Vec::new(),
+            former: Vec::new(),
             cards: details.cards.iter().map(|card| pseudonyms.key(KeyKind::Card, card)).collect(),
             year: None,
             provisional: false,
         }
     }
 
+    /// The same student with other details; what is not among them stays.
+    pub fn edited(&self, details: &StudentDetails, pseudonyms: &Pseudonyms) -> Self {
+        let new = Student::new(self.id, details, pseudonyms);
+        Student { former: self.former.clone(), year: self.year, provisional: self.provisional, ..new }
+    }
+
     /// Every number under which this student is found.
     pub fn numbers(&self) -> impl Iterator<Item = (KeyKind, PersonKey)> + '_ {
-        let codes = self.former_codes.iter().chain([&self.code]).map(|code| (KeyKind::Code, *code));
         let cards = self.cards.iter().map(|card| (KeyKind::Card, *card));
-        codes.chain(cards).chain([(KeyKind::Number, self.number)])
+        let own = [(KeyKind::Code, self.code), (KeyKind::Number, self.number)];
+        own.into_iter().chain(cards).chain(self.former.iter().copied())
     }
 }
 
@@ -179,6 +185,25 @@ pub enum TextField {
     Claim,
     /// What a browser told about itself and its place.
     DeviceInfo,
+    /// What a destination answered.
+    Response,
+    /// The document of a leave application.
+    Document,
+}
+
+/// Somebody the register knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Person {
+    Student(StudentId),
+    Teacher(TeacherId),
+    User(UserId),
+}
+
+/// What the register holds of a device: where it is reached may carry a password.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeviceDetails {
+    pub ip_address: Option<String>,
+    pub endpoint: Option<String>,
 }
 
 /// What goes to the people register together with an event: rows about a person, or texts that
@@ -188,7 +213,8 @@ pub enum Personal {
     Student(StudentId, StudentDetails),
     Teacher(TeacherId, TeacherDetails),
     User(UserId, UserDetails),
-    Text { field: TextField, about: Option<StudentId>, text: String },
+    Device(DeviceId, DeviceDetails),
+    Text { field: TextField, about: Option<Person>, text: String },
 }
 
 #[cfg(test)]

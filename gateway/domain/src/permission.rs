@@ -4,14 +4,15 @@
 //! student only themselves, a device only scanning, a monitor only health. Whoever may not touch a
 //! thing at all is refused before its state is told.
 //!
-//! Refuses: finding out who is asking, or whose the object is. Both are arguments.
+//! Refuses: finding out who is asking, or looking the object up. Both are arguments.
 
 use std::collections::BTreeSet;
 
-use crate::ids::{DeviceId, UserId};
-use crate::people::{Permission, Role};
+use crate::campus::Class;
+use crate::ids::{DeviceId, StudentId, UserId};
+use crate::people::{Permission, Role, User};
 use crate::refusal::Refusal;
-use crate::session::SessionStatus;
+use crate::session::{Meeting, SessionStatus};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,8 @@ actions! {
     ChangeMark,
     DeleteRecord,
     MarkByQr,
+    /// Use a student's QR token in their name.
+    MarkByQrFor,
     AskSelfMark,
     AskLeave,
     AskCorrection,
@@ -110,7 +113,9 @@ fn teachers(action: Action) -> Teachers {
     use Permission as P;
     match action {
         A::ReadSession | A::ReadRecords | A::ReadClass => Teachers::Own(P::ViewAttendance),
-        A::Mark | A::ChangeMark | A::ResolveConflict | A::AssignUnmatched => Teachers::Own(P::MarkAttendance),
+        A::Mark | A::ChangeMark | A::MarkByQrFor | A::ResolveConflict | A::AssignUnmatched => {
+            Teachers::Own(P::MarkAttendance)
+        }
         A::CreateSession
         | A::EditSession
         | A::OpenSession
@@ -179,7 +184,7 @@ pub fn may(caller: &Caller, action: Action, reach: Reach) -> bool {
     let own = reach == Reach::Own;
     match caller {
         Caller::Cli | Caller::User { role: Role::Admin, .. } => !only_for_oneself(action),
-        Caller::Device(_) => action == Action::SubmitScan && own,
+        Caller::Device(_) => own && matches!(action, Action::SubmitScan | Action::MarkByQrFor),
         Caller::Visitor => action == Action::MarkByQr,
         Caller::User { role: Role::Monitor, .. } => action == Action::ReadHealth,
         Caller::User { role: Role::Student, .. } => own && student_may(action),
@@ -196,9 +201,12 @@ pub fn in_state(action: Action, status: SessionStatus, is_admin: bool) -> Result
     use SessionStatus as S;
     let fits = match action {
         Action::SubmitScan => matches!(status, S::Scheduled | S::Open | S::Closed),
-        Action::MarkByQr | Action::AskSelfMark | Action::Mark | Action::ShowQr | Action::CloseSession => {
-            status == S::Open
-        }
+        Action::MarkByQr
+        | Action::MarkByQrFor
+        | Action::AskSelfMark
+        | Action::Mark
+        | Action::ShowQr
+        | Action::CloseSession => status == S::Open,
         Action::OpenSession => status == S::Scheduled,
         Action::EditSession | Action::BindDevice | Action::CancelSession => {
             matches!(status, S::Scheduled | S::Open)
@@ -225,7 +233,12 @@ pub fn in_state(action: Action, status: SessionStatus, is_admin: bool) -> Result
 fn why_not(action: Action, status: SessionStatus) -> Refusal {
     let marks = matches!(
         action,
-        Action::SubmitScan | Action::MarkByQr | Action::AskSelfMark | Action::Mark | Action::ChangeMark
+        Action::SubmitScan
+            | Action::MarkByQr
+            | Action::MarkByQrFor
+            | Action::AskSelfMark
+            | Action::Mark
+            | Action::ChangeMark
     );
     match status {
         _ if action == Action::Mark => Refusal::SessionNotOpen(status),
@@ -233,6 +246,32 @@ fn why_not(action: Action, status: SessionStatus) -> Refusal {
         _ if marks => Refusal::SessionNotOpen(status),
         _ => Refusal::WrongState(status),
     }
+}
+
+/// Whose a class is, seen from a signed-in user.
+pub fn reach_of_class(user: &User, class: &Class) -> Reach {
+    own_if(user.teacher.is_some_and(|teacher| class.is_taught_by(teacher)))
+}
+
+/// Whose a meeting is: the class's teachers' and that of who holds it in their place.
+pub fn reach_of_meeting(user: &User, class: &Class, meeting: &Meeting) -> Reach {
+    let holds = user.teacher == Some(meeting.teacher);
+    own_if(holds || reach_of_class(user, class) == Reach::Own)
+}
+
+/// Whose a student's matter is.
+pub fn reach_of_student(user: &User, student: StudentId) -> Reach {
+    own_if(user.student == Some(student))
+}
+
+/// Whose a leave is to decide: a teacher's if it is for a class they teach; leave from all classes reaches
+/// beyond any one teacher.
+pub fn reach_of_leave(user: &User, class: Option<&Class>) -> Reach {
+    class.map_or(Reach::Other, |class| reach_of_class(user, class))
+}
+
+fn own_if(own: bool) -> Reach {
+    if own { Reach::Own } else { Reach::Other }
 }
 
 /// Both tables at once, for an action on a session.

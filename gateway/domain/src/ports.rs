@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use crate::ids::{DeviceId, SessionId, StudentId};
+use crate::ids::{DeviceId, Name, SessionId, StudentId};
 use crate::mark::Mark;
 use crate::moment::Moment;
-use crate::scan::{Outcome, Scan};
+use crate::scan::{Outcome, RawScan};
 
 /// The only source of time. The wall clock can be wrong and can jump; the monotonic one only goes on.
 pub trait Clock: Send + Sync {
@@ -44,9 +44,7 @@ pub type Completion = Box<dyn FnOnce(Result<ScanResult, NotTaken>) + Send>;
 
 /// A scan on its way in.
 pub struct Submission {
-    pub scan: Scan,
-    /// The text by which the device named the student; it goes to the register if nobody is found.
-    pub claim: String,
+    pub scan: RawScan,
     pub completion: Completion,
 }
 
@@ -66,17 +64,38 @@ pub enum Command {
     Reboot,
 }
 
+/// The device is not connected; a command is for now and is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotConnected;
+
 /// The way to devices.
 pub trait Downlink: Send + Sync {
-    fn command(&self, device: &DeviceId, command: Command);
+    fn command(&self, device: &DeviceId, command: Command) -> Result<(), NotConnected>;
     /// Closes the live connection within a second; the next sign-in is judged anew.
     fn revoke(&self, device: &DeviceId);
 }
 
-/// What people can ask of a destination.
+/// What a device says of itself now and then.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heartbeat {
+    pub at: Option<Moment>,
+    pub firmware: Option<String>,
+    pub battery_percent: Option<u8>,
+    /// Scans that wait in the device.
+    pub pending: Option<u32>,
+}
+
+/// Who is there, told by the front door.
+pub trait Presence: Send + Sync {
+    fn connected(&self, device: &DeviceId);
+    fn disconnected(&self, device: &DeviceId);
+    fn heartbeat(&self, device: &DeviceId, heartbeat: Heartbeat, received_at: Moment);
+}
+
+/// What people can ask of destinations.
 pub trait UpstreamControl: Send + Sync {
-    fn retry_dead_letters(&self, destination: &str);
-    fn is_known(&self, destination: &str) -> bool;
+    fn retry_dead_letters(&self, destination: &Name);
+    fn is_known(&self, destination: &Name) -> bool;
 }
 
 /// How well a part of the gateway is.

@@ -8,9 +8,9 @@
 //! Refuses: deciding whether a claim may be made. That is [`crate::decide`]'s.
 //!
 //! Being seen by a device, at a QR page, or by saying so oneself are evidence of the same thing:
-//! arriving. So a device that sees somebody who already checked in by QR changes nothing, and one that
-//! turns out to have seen them earlier moves the time. A QR or self claim made *after* a device saw the
-//! student is kept beside the record instead: the lower never moves the higher.
+//! arriving. They do not contradict each other, so the earliest of them gives the time and names the
+//! source: a device that sees somebody who already checked in by QR changes nothing, and one that turns
+//! out to have seen them earlier moves the time. Of equally early ones the higher names the source.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,8 +76,11 @@ pub struct Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PageClaim {
     pub at: Moment,
-    pub source: Source,
     pub seq: Seq,
+}
+
+fn earlier(known: Option<PageClaim>, claim: PageClaim) -> Option<PageClaim> {
+    Some(known.map_or(claim, |known| if claim.at < known.at { claim } else { known }))
 }
 
 /// The mark that all claims together give.
@@ -106,9 +109,8 @@ pub struct Record {
     persons: Vec<PersonClaim>,
     leave: Option<(LeaveId, Seq)>,
     presence: Presence,
-    page: Option<PageClaim>,
-    /// A QR or self claim made after something higher had already said the student was there.
-    page_after: Option<PageClaim>,
+    qr: Option<PageClaim>,
+    own: Option<PageClaim>,
     auto_absent: bool,
     /// Up to here a person has seen what there was.
     seen: Seq,
@@ -136,30 +138,29 @@ impl Record {
 
     /// What was seen of the student, by devices or at a page.
     fn evidence(&self, timing: &Timing) -> Option<Standing> {
-        let device = self.presence.first_in.as_ref().map(|seen| {
-            let source = if seen.late_upload { Source::Offline } else { Source::Biometric };
-            (seen.at, source)
-        });
-        let page = self.page.map(|claim| (claim.at, claim.source));
-        let (arrival, source) = match (device, page) {
-            (Some(device), Some(page)) => {
-                if page.0 < device.0 {
-                    page
-                } else {
-                    device
-                }
-            }
-            (one, other) => one.or(other)?,
-        };
+        let (arrival, source) = self.arrival()?;
         let last_in = self.presence.last_in.map_or(arrival, |last| last.max(arrival));
         let too_soon =
             |out: Moment| out > last_in && out.since(arrival) < minutes(timing.rules.min_present_minutes);
         if self.presence.last_out.is_some_and(too_soon) {
-            let source = device.map_or(Source::Biometric, |(_, source)| source);
             let reason = Some(MarkReason::LeftEarly);
+            let source = if source.rank() == Rank::Device { source } else { Source::Biometric };
             return Some(Standing { mark: Mark::Absent, source, at: Some(arrival), reason });
         }
         Some(Standing { mark: timing.mark_at(arrival), source, at: Some(arrival), reason: None })
+    }
+
+    /// The earliest sign of the student, and whose it is.
+    fn arrival(&self) -> Option<(Moment, Source)> {
+        let device = self
+            .presence
+            .first_in
+            .as_ref()
+            .map(|seen| (seen.at, if seen.late_upload { Source::Offline } else { Source::Biometric }));
+        let qr = self.qr.map(|claim| (claim.at, Source::Qr));
+        let own = self.own.map(|claim| (claim.at, Source::Own));
+        // Of equals the first stays: the order here is that of rank.
+        device.into_iter().chain(qr).chain(own).min_by_key(|(at, _)| *at)
     }
 
     /// The strongest claim that disagrees with the mark and that nobody has looked at.
@@ -171,23 +172,17 @@ impl Record {
             claims.extend(self.leave.map(|(_, seq)| (Source::Leave, Mark::Excused, None, seq)));
         }
         if kept.source.rank() >= Rank::Leave {
-            let newest = self.presence.seq.max(self.page.map_or(Seq(0), |page| page.seq));
+            let pages = self.qr.iter().chain(&self.own).map(|claim| claim.seq);
+            let newest = pages.fold(self.presence.seq, Seq::max);
             claims.extend(self.evidence(timing).map(|seen| (seen.source, seen.mark, seen.at, newest)));
         }
-        let after =
-            self.page_after.map(|page| (page.source, timing.mark_at(page.at), Some(page.at), page.seq));
-        claims.extend(after);
         claims.retain(|(_, mark, _, seq)| *mark != kept.mark && *seq > self.seen);
         let strongest = claims.into_iter().max_by_key(|(source, mark, at, _)| (source.rank(), *at, *mark))?;
         let (incoming_source, incoming, at, _) = strongest;
         Some(Disagreement { kept: kept.mark, incoming, incoming_source, at })
     }
 
-    /// Whether a device has said anything of this student here.
-    pub fn seen_by_device(&self) -> bool {
-        self.presence.first_in.is_some()
-    }
-
+    /// The device whose sighting gives the time, if one does.
     pub fn first_device(&self) -> Option<&DeviceId> {
         self.presence.first_in.as_ref().map(|seen| &seen.device)
     }
@@ -222,28 +217,41 @@ impl Record {
         });
     }
 
-    pub(crate) fn seen_out(&mut self, at: Moment) {
-        self.presence.last_out = self.presence.last_out.max(Some(at));
+    pub(crate) fn seen_out(&mut self, at: Moment, seq: Seq) {
+        if self.presence.last_out < Some(at) {
+            self.presence.last_out = Some(at);
+            self.presence.seq = self.presence.seq.max(seq);
+        }
     }
 
-    pub(crate) fn page(&mut self, claim: PageClaim) {
-        let known =
-            if self.seen_by_device() { Some(Rank::Device) } else { self.page.map(|p| p.source.rank()) };
-        let lower = known.is_some_and(|rank| claim.source.rank() < rank);
-        let slot = if lower { &mut self.page_after } else { &mut self.page };
-        if slot.is_none_or(|old| claim.at < old.at) {
-            *slot = Some(claim);
+    pub(crate) fn tapped(&mut self, claim: PageClaim) {
+        self.qr = earlier(self.qr, claim);
+    }
+
+    pub(crate) fn said_so(&mut self, claim: PageClaim) {
+        self.own = earlier(self.own, claim);
+    }
+
+    /// Takes over everything that was claimed of somebody who turned out to be the same person.
+    pub(crate) fn absorb(&mut self, other: Record) {
+        self.persons.extend(other.persons);
+        self.persons.sort_by_key(|claim| (claim.decided_at, claim.mark));
+        self.persons.dedup_by_key(|claim| (claim.decided_at, claim.mark));
+        self.leave = self.leave.or(other.leave);
+        let Presence { first_in, last_in, last_out, seq } = other.presence;
+        if let Some(seen) = first_in {
+            self.seen_in(seen, seq);
         }
+        self.presence.last_in = self.presence.last_in.max(last_in);
+        self.presence.last_out = self.presence.last_out.max(last_out);
+        self.qr = other.qr.map_or(self.qr, |claim| earlier(self.qr, claim));
+        self.own = other.own.map_or(self.own, |claim| earlier(self.own, claim));
+        self.auto_absent |= other.auto_absent;
+        self.seen = self.seen.max(other.seen);
     }
 
     pub(crate) fn excuse(&mut self, leave: LeaveId, seq: Seq) {
         self.leave = Some((leave, seq));
-    }
-
-    pub(crate) fn withdraw_leave(&mut self, leave: LeaveId) {
-        if self.leave.is_some_and(|(id, _)| id == leave) {
-            self.leave = None;
-        }
     }
 
     pub(crate) fn set_auto_absent(&mut self, absent: bool) {

@@ -7,6 +7,7 @@
 
 use thiserror::Error;
 
+use crate::campus::ItemId;
 use crate::ids::{DeviceId, SessionId};
 use crate::session::SessionStatus;
 
@@ -46,8 +47,20 @@ pub enum Refusal {
     TooLateToCorrect { days: u32 },
     #[error("this was already decided")]
     AlreadyDecided,
+    #[error("this was already asked for and is waiting for an answer")]
+    AlreadyAsked,
     #[error("nothing disagrees here any more")]
     NoConflict,
+    #[error("there is no such scan, or it has been settled")]
+    NoSuchScan,
+    #[error("leave needs a first and a last day, in this order")]
+    LeaveDays,
+    #[error("this code is taken by {0}")]
+    CodeTaken(ItemId),
+    #[error("{0} does not exist")]
+    Missing(ItemId),
+    #[error("a timetable slot stays with its class; make a new one for another class")]
+    SlotKeepsClass,
     #[error("the gateway's clock is in doubt; an admin must confirm the time")]
     ClockInDoubt,
 }
@@ -60,15 +73,20 @@ impl Refusal {
             Refusal::SessionLocked => "session_locked",
             Refusal::NotEnrolled => "not_enrolled",
             Refusal::AlreadyMarked(_) => "already_marked",
-            Refusal::NoRecord | Refusal::NoConflict => "not_found",
-            Refusal::ReasonNeeded | Refusal::EndsBeforeStart | Refusal::TooLateToCorrect { .. } => {
-                "validation_failed"
-            }
+            Refusal::NoRecord | Refusal::NoConflict | Refusal::NoSuchScan => "not_found",
+            Refusal::ReasonNeeded
+            | Refusal::EndsBeforeStart
+            | Refusal::TooLateToCorrect { .. }
+            | Refusal::LeaveDays
+            | Refusal::CodeTaken(_)
+            | Refusal::Missing(_)
+            | Refusal::SlotKeepsClass => "validation_failed",
             Refusal::WrongState(_)
             | Refusal::DeviceTaken { .. }
             | Refusal::SameStart { .. }
             | Refusal::TooManySessions { .. }
-            | Refusal::AlreadyDecided => "conflict",
+            | Refusal::AlreadyDecided
+            | Refusal::AlreadyAsked => "conflict",
             Refusal::QrUnknown => "qr_unknown",
             Refusal::QrExpired => "qr_expired",
             Refusal::ClockInDoubt => "clock_in_doubt",

@@ -6,10 +6,13 @@
 //!
 //! Refuses: meaning. What a scan does is decided by [`crate::decide::scan`].
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use crate::clock_offset::Captured;
 use crate::code::{KeyKind, PersonKey, Pseudonyms};
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, UserId};
 use crate::moment::Moment;
 
 /// How the device recognised the student.
@@ -62,6 +65,11 @@ impl Claim {
 pub struct DedupKey(PersonKey);
 
 impl DedupKey {
+    /// For an upload by a person, under the id their program gave it.
+    pub fn of_upload(user: UserId, client_id: &str, pseudonyms: &Pseudonyms) -> Self {
+        DedupKey(pseudonyms.hash(&[b"upload", &user.0.to_le_bytes(), client_id.as_bytes()]))
+    }
+
     /// For a scan that carries the device's own id for it.
     pub fn of_id(device: &DeviceId, id: &str, pseudonyms: &Pseudonyms) -> Self {
         DedupKey(pseudonyms.hash(&[b"scan-id", device.as_str().as_bytes(), id.as_bytes()]))
@@ -71,6 +79,48 @@ impl DedupKey {
     pub fn of_claim(device: &DeviceId, claim: &str, claimed_at: Moment, pseudonyms: &Pseudonyms) -> Self {
         let at = claimed_at.millis().to_le_bytes();
         DedupKey(pseudonyms.hash(&[b"scan-claim", device.as_str().as_bytes(), claim.as_bytes(), &at]))
+    }
+}
+
+/// A scan as a dialect read it and a connection stamped it, before anybody knows whom it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawScan {
+    /// The connection's identity, never the payload's word.
+    pub device: DeviceId,
+    pub scan_id: Option<String>,
+    /// The text by which the device names the student.
+    pub claim: String,
+    pub claimed_at: Moment,
+    pub received_at: Moment,
+    /// The monotonic clock at receipt.
+    pub received_after: Duration,
+    /// It may have waited in the device; its time says nothing about the device's clock.
+    pub is_replay: bool,
+    pub method: Option<Method>,
+    pub quality_milli: Option<u16>,
+    pub direction: Option<Direction>,
+}
+
+impl RawScan {
+    /// The scan that rules see: numbers hashed, times corrected.
+    pub fn scan(&self, captured: Captured, pseudonyms: &Pseudonyms) -> Scan {
+        let dedup = match &self.scan_id {
+            Some(id) => DedupKey::of_id(&self.device, id, pseudonyms),
+            None => DedupKey::of_claim(&self.device, &self.claim, self.claimed_at, pseudonyms),
+        };
+        Scan {
+            device: self.device.clone(),
+            scan_id: self.scan_id.clone(),
+            dedup,
+            claim: Claim::of(&self.claim, pseudonyms),
+            claimed_at: self.claimed_at,
+            captured_at: captured.at,
+            received_at: self.received_at,
+            clock_flagged: captured.flagged,
+            method: self.method,
+            quality_milli: self.quality_milli,
+            direction: self.direction,
+        }
     }
 }
 

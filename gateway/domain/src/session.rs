@@ -1,6 +1,6 @@
 //! One meeting of a class: its state, its bindings, and everyone's record.
 //!
-//! Promises: changes only by [`Session::apply`]; a locked meeting never leaves that state; a record's
+//! Promises: changes only by [`Session::apply`]; states follow each other only as they should; a locked meeting never leaves that state; a record's
 //! version grows exactly when its standing mark changes; what was open or bound at a past moment can
 //! still be asked.
 //!
@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::code::PersonKey;
 use crate::event::{How, Origin, PersonMark, Scanned, SessionEvent};
-use crate::ids::{ClassId, DeviceId, LeaveId, RoomId, Seq, SessionId, StudentId, TeacherId};
-use crate::mark::Source;
+use crate::ids::{ClassId, DeviceId, LeaveId, RoomId, Seq, SessionId, StudentId, TeacherId, TermId};
 use crate::moment::Moment;
 use crate::record::{PageClaim, PersonClaim, Record, Seen, Standing, Timing};
 use crate::scan::{Direction, Scan};
+use crate::timetable::Plan;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,11 +97,17 @@ pub struct Meeting {
     pub date: Date,
     pub ends: Moment,
     pub timing: Timing,
+    /// The term it is numbered in.
+    pub term: Option<TermId>,
     pub number: u32,
     pub origin: Origin,
+    /// Whether faces and fingers count here.
+    pub biometric: bool,
     /// A person set its time, place or teacher, so the timetable no longer moves it.
     pub by_hand: bool,
     pub status: SessionStatus,
+    /// When the ledger last said so; later than the time it counts from if the gateway caught up.
+    pub status_since: Moment,
     /// How it came to be cancelled.
     pub cancelled: Option<How>,
     pub auto_opened: bool,
@@ -108,11 +115,26 @@ pub struct Meeting {
     pub open: Vec<Span>,
     pub bindings: Vec<(DeviceId, Span)>,
     pub qr: Option<QrPeriod>,
+    /// Which browser marked whom at the QR page; the first counts.
+    pub browsers: BTreeMap<PersonKey, StudentId>,
+    /// Visits to the QR page by somebody whom nobody knew.
+    pub strangers: BTreeMap<Seq, Moment>,
 }
 
 impl Meeting {
     pub fn starts(&self) -> Moment {
         self.timing.starts
+    }
+
+    pub fn plan(&self) -> Plan {
+        Plan {
+            class: self.class,
+            teacher: self.teacher,
+            room: self.room,
+            date: self.date,
+            starts: self.starts(),
+            ends: self.ends,
+        }
     }
 
     pub fn was_open(&self, at: Moment) -> bool {
@@ -162,8 +184,8 @@ pub struct Session {
 
 impl Session {
     /// A meeting begins with the event that creates it; `None` for any other.
-    pub fn create(id: SessionId, event: &SessionEvent) -> Option<Session> {
-        let SessionEvent::Created { plan, number, origin, rules } = event else { return None };
+    pub fn create(id: SessionId, at: Moment, event: &SessionEvent) -> Option<Session> {
+        let SessionEvent::Created { plan, term, number, origin, rules } = event else { return None };
         let meeting = Meeting {
             id,
             class: plan.class,
@@ -172,16 +194,21 @@ impl Session {
             date: plan.date,
             ends: plan.ends,
             timing: Timing { starts: plan.starts, rules: *rules },
+            term: *term,
             number: *number,
             origin: *origin,
+            biometric: true,
             by_hand: false,
             status: SessionStatus::Scheduled,
+            status_since: at,
             cancelled: None,
             auto_opened: false,
             auto_closed: false,
             open: Vec::new(),
             bindings: Vec::new(),
             qr: None,
+            browsers: BTreeMap::new(),
+            strangers: BTreeMap::new(),
         };
         Some(Session { meeting, records: BTreeMap::new(), version: 1 })
     }
@@ -191,8 +218,8 @@ impl Session {
         self.records.get(&student).and_then(|record| record.standing(&self.meeting.timing))
     }
 
-    /// Folds one event in. An event that does not fit the state changes nothing but the version, so
-    /// that a reader of any ledger stays in step with its writer.
+    /// Folds one event in. A change of state that does not fit changes nothing but the version, so that a
+    /// reader of any ledger stays in step with its writer.
     pub fn apply(&mut self, seq: Seq, at: Moment, event: &SessionEvent) {
         self.version = self.version.saturating_add(1);
         match event {
@@ -203,7 +230,7 @@ impl Session {
                 self.meeting.date = *date;
                 self.meeting.ends = *ends;
                 self.meeting.by_hand |= by_hand;
-                self.retime(*starts);
+                self.retime(Timing { starts: *starts, ..self.meeting.timing });
             }
             SessionEvent::Bound { device } => {
                 self.meeting.bindings.push((device.clone(), Span { from: at, until: None }));
@@ -226,9 +253,8 @@ impl Session {
         }
     }
 
-    /// A new start moves what counts as late, for those already marked too.
-    fn retime(&mut self, starts: Moment) {
-        let timing = Timing { starts, ..self.meeting.timing };
+    /// A new start, or other rules, move what counts as late, for those already marked too.
+    fn retime(&mut self, timing: Timing) {
         let before = std::mem::replace(&mut self.meeting.timing, timing);
         for record in self.records.values_mut() {
             if record.standing(&before) != record.standing(&timing) {
@@ -239,9 +265,10 @@ impl Session {
 
     fn change_state(&mut self, seq: Seq, at: Moment, event: &SessionEvent) {
         let Some(next) = self.meeting.status.after(event) else { return };
+        self.meeting.status_since = at;
         match event {
             SessionEvent::Opened { from, how, rules, excused } => {
-                self.meeting.timing.rules = *rules;
+                self.retime(Timing { rules: *rules, ..self.meeting.timing });
                 self.meeting.auto_opened = how.is_automatic();
                 self.meeting.set_status(next, *from);
                 self.excuse_all(seq, excused);
@@ -276,11 +303,14 @@ impl Session {
     fn apply_to_record(&mut self, seq: Seq, event: &SessionEvent) {
         match event {
             SessionEvent::Scanned(scanned) => self.scanned(seq, scanned),
-            SessionEvent::MarkedByQr { student, captured_at, .. } => {
-                self.change(*student, |r| r.page(PageClaim { at: *captured_at, source: Source::Qr, seq }));
+            SessionEvent::MarkedByQr { student, captured_at, browser, .. } => {
+                if let Some(browser) = browser {
+                    self.meeting.browsers.entry(*browser).or_insert(*student);
+                }
+                self.change(*student, |record| record.tapped(PageClaim { at: *captured_at, seq }));
             }
             SessionEvent::MarkedSelf { student, captured_at, .. } => {
-                self.change(*student, |r| r.page(PageClaim { at: *captured_at, source: Source::Own, seq }));
+                self.change(*student, |record| record.said_so(PageClaim { at: *captured_at, seq }));
             }
             SessionEvent::Marked(PersonMark { student, mark, source, decided_at, sighted, .. }) => {
                 let (mark, source, decided_at, sighted) = (*mark, *source, *decided_at, *sighted);
@@ -289,19 +319,31 @@ impl Session {
             SessionEvent::LeaveTaken { student, leave } => {
                 self.change(*student, |record| record.excuse(*leave, seq));
             }
-            SessionEvent::LeaveWithdrawn { student, leave } => {
-                self.change(*student, |record| record.withdraw_leave(*leave));
-            }
             SessionEvent::ConflictSettled { student } => {
                 self.change(*student, |record| record.looked_at(seq));
             }
             SessionEvent::RecordDeleted { student } => self.change(*student, Record::clear),
+            SessionEvent::StudentMerged { from, into } => self.merge(*from, *into),
+            SessionEvent::StrangerAtQr { captured_at, .. } => {
+                self.meeting.strangers.insert(seq, *captured_at);
+            }
+            SessionEvent::StrangerSettled { stranger } => {
+                self.meeting.strangers.remove(stranger);
+            }
+            SessionEvent::BiometricSet { enabled } => self.meeting.biometric = *enabled,
             _ => {}
         }
     }
 
     fn scanned(&mut self, seq: Seq, scanned: &Scanned) {
         self.change(scanned.student, |record| see(record, seq, &scanned.scan, scanned.late_upload));
+    }
+
+    /// The record of one who turned out to be another; what is left of it only tells destinations so.
+    fn merge(&mut self, from: StudentId, into: StudentId) {
+        let Some(record) = self.records.get(&from).cloned().filter(|_| from != into) else { return };
+        self.change(from, Record::clear);
+        self.change(into, |kept| kept.absorb(record));
     }
 
     fn change(&mut self, student: StudentId, change: impl FnOnce(&mut Record)) {
@@ -318,7 +360,7 @@ impl Session {
 /// What a scan adds to a record, for the fold and for a decision that looks ahead.
 pub(crate) fn see(record: &mut Record, seq: Seq, scan: &Scan, late_upload: bool) {
     match scan.direction {
-        Some(Direction::Out) => record.seen_out(scan.captured_at),
+        Some(Direction::Out) => record.seen_out(scan.captured_at, seq),
         Some(Direction::In) | None => {
             let seen = Seen { at: scan.captured_at, device: scan.device.clone(), late_upload };
             record.seen_in(seen, seq);

@@ -9,24 +9,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
 use crate::campus::{Campus, ItemId};
 use crate::decide::Context;
-use crate::event::{CampusEvent, Entry, Erased, Event, RequestEvent, SessionEvent};
-use crate::ids::{ClassId, CorrectionId, LeaveId, SelfMarkId, Seq, SessionId, StudentId, TermId};
+use crate::event::{CampusEvent, Entry, Event, Origin, RequestEvent, SessionEvent, UnmatchedScan};
+use crate::ids::{ClassId, CorrectionId, LeaveId, SelfMarkId, Seq, SessionId, StudentId};
 use crate::moment::Moment;
 use crate::numbering::Numbered;
+use crate::people::Person;
 use crate::percentage::Tally;
 use crate::policy::Policy;
 use crate::requests::{Correction, Leave, RequestStatus, SelfMark};
-use crate::scan::{DedupKey, Scan, Unmatched};
-use crate::session::{Meeting, Session};
-
-/// A scan that marked nobody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnmatchedScan {
-    pub scan: Scan,
-    pub reason: Unmatched,
-}
+use crate::roster::Days;
+use crate::scan::DedupKey;
+use crate::session::{Meeting, Session, SessionStatus};
+use crate::timetable::plan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -40,8 +40,10 @@ pub struct State {
     pub settings: BTreeMap<String, String>,
     pub consents: BTreeSet<StudentId>,
     pub templates: BTreeSet<StudentId>,
-    /// The first event of every scan that is stored.
+    /// The first event of every scan and every upload that is stored.
     pub scans: BTreeMap<DedupKey, Seq>,
+    by_class: BTreeMap<ClassId, BTreeSet<SessionId>>,
+    by_date: BTreeMap<Date, BTreeSet<SessionId>>,
     /// The highest number ever given to an id of each kind, so that none is given twice.
     highest: BTreeMap<&'static str, u64>,
     pub last: Seq,
@@ -55,10 +57,9 @@ impl State {
         match &entry.event {
             Event::Campus(event) => self.apply_campus(event),
             Event::Session(id, event) => self.apply_session(entry, *id, event),
-            Event::Unmatched { scan, reason } => {
-                self.scans.entry(scan.dedup).or_insert(entry.seq);
-                let kept = UnmatchedScan { scan: scan.as_ref().clone(), reason: *reason };
-                self.unmatched.insert(entry.seq, kept);
+            Event::Unmatched(kept) => {
+                self.scans.entry(kept.scan.dedup).or_insert(entry.seq);
+                self.unmatched.insert(entry.seq, kept.as_ref().clone());
             }
             Event::UnmatchedSettled { scan } => {
                 self.unmatched.remove(scan);
@@ -70,16 +71,14 @@ impl State {
             Event::SettingChanged { key, value: None } => {
                 self.settings.remove(key);
             }
-            Event::Erased(Erased::Student(student)) => {
-                self.campus.remove(&ItemId::Student(*student));
-                self.consents.remove(student);
-                self.templates.remove(student);
-            }
-            Event::Erased(Erased::Teacher(teacher)) => self.campus.remove(&ItemId::Teacher(*teacher)),
-            Event::Erased(Erased::User(user)) => self.campus.remove(&ItemId::User(*user)),
+            Event::Erased(Person::Student(student)) => self.remove(&ItemId::Student(*student)),
+            Event::Erased(Person::Teacher(teacher)) => self.remove(&ItemId::Teacher(*teacher)),
+            Event::Erased(Person::User(user)) => self.remove(&ItemId::User(*user)),
+            // From now on the clock is as right as somebody said it was.
+            Event::ClockConfirmed => self.last_at = Some(entry.at),
             // Facts about credentials, devices' secrets and destinations have state of their own in
             // the rooms that need it; nothing of the campus follows from them.
-            Event::Account(_) | Event::Device(_) | Event::Upstream(_) | Event::ClockConfirmed => {}
+            Event::Account(_) | Event::Device(_) | Event::Upstream(_) => {}
         }
     }
 
@@ -89,10 +88,10 @@ impl State {
                 self.used(numbered(&item.id()));
                 self.campus.put(item.as_ref().clone());
             }
-            CampusEvent::Removed(id) => self.campus.remove(id),
+            CampusEvent::Removed(id) => self.remove(id),
             CampusEvent::Joined { link, days } => self.campus.rosters.join(*link, *days),
             CampusEvent::Left { link, day } => self.campus.rosters.leave(*link, *day),
-            CampusEvent::Merged { from, into } => self.campus.merge(*from, *into),
+            CampusEvent::Merged { from, into } => self.merge(*from, *into),
             CampusEvent::PersonMapped { device, key, student } => {
                 self.campus.map_person(device.clone(), *key, *student);
             }
@@ -104,17 +103,67 @@ impl State {
         }
     }
 
-    fn apply_session(&mut self, entry: &Entry, id: SessionId, event: &SessionEvent) {
-        if let SessionEvent::Scanned(scanned) = event {
-            self.scans.entry(scanned.scan.dedup).or_insert(entry.seq);
+    fn remove(&mut self, id: &ItemId) {
+        self.campus.remove(id);
+        if let ItemId::Student(student) = id {
+            self.consents.remove(student);
+            self.templates.remove(student);
         }
-        match self.sessions.get_mut(&id) {
-            Some(session) => session.apply(entry.seq, entry.at, event),
-            None => {
-                self.used(Some((SessionId::PREFIX, id.0)));
-                self.sessions.extend(Session::create(id, event).map(|session| (id, session)));
+    }
+
+    /// Records move by events of their own, one for each session.
+    fn merge(&mut self, from: StudentId, into: StudentId) {
+        if from == into || !self.campus.students.contains_key(&into) {
+            return;
+        }
+        self.campus.merge(from, into);
+        for members in [&mut self.consents, &mut self.templates] {
+            if members.remove(&from) {
+                members.insert(into);
             }
         }
+        self.leaves.values_mut().filter(|asked| asked.student == from).for_each(|asked| asked.student = into);
+        let corrections = self.corrections.values_mut().map(|asked| &mut asked.record);
+        let self_marks = self.self_marks.values_mut().map(|asked| &mut asked.record);
+        let records = corrections.chain(self_marks).filter(|record| record.student == from);
+        records.for_each(|record| record.student = into);
+    }
+
+    fn apply_session(&mut self, entry: &Entry, id: SessionId, event: &SessionEvent) {
+        let dedup = match event {
+            SessionEvent::Scanned(scanned) => Some(scanned.scan.dedup),
+            SessionEvent::Marked(mark) => mark.dedup,
+            _ => None,
+        };
+        if let Some(dedup) = dedup {
+            self.scans.entry(dedup).or_insert(entry.seq);
+        }
+        self.fold_session(id, entry.seq, entry.at, event);
+    }
+
+    fn fold_session(&mut self, id: SessionId, seq: Seq, at: Moment, event: &SessionEvent) {
+        let before = self.sessions.get(&id).map(|session| session.meeting.date);
+        match self.sessions.get_mut(&id) {
+            Some(session) => session.apply(seq, at, event),
+            None => {
+                let Some(session) = Session::create(id, at, event) else { return };
+                self.used(Some((SessionId::PREFIX, id.0)));
+                self.by_class.entry(session.meeting.class).or_default().insert(id);
+                self.sessions.insert(id, session);
+            }
+        }
+        let after = self.sessions.get(&id).map(|session| session.meeting.date);
+        if let (true, Some(after)) = (before != after, after) {
+            if let Some(of_day) = before.and_then(|before| self.by_date.get_mut(&before)) {
+                of_day.remove(&id);
+            }
+            self.by_date.entry(after).or_default().insert(id);
+        }
+    }
+
+    /// Takes a step that is decided and not yet written, on a copy that is thrown away.
+    pub(crate) fn look_ahead(&mut self, id: SessionId, event: &SessionEvent, now: Moment) {
+        self.fold_session(id, Seq::NEXT, now, event);
     }
 
     fn apply_request(&mut self, event: &RequestEvent) {
@@ -163,14 +212,26 @@ impl State {
         self.sessions.values().map(|session| &session.meeting)
     }
 
-    /// The meetings of a class in a term, as numbering goes by them: those in the term's days, or all
-    /// if the class has none.
-    pub fn numbered(&self, class: ClassId) -> Vec<Numbered> {
-        let term = self.campus.classes.get(&class).and_then(|class| class.term);
-        let of_class = self.meetings().filter(|meeting| meeting.class == class);
-        of_class
-            .filter(|meeting| self.in_term(term, meeting))
+    pub fn sessions_of(&self, class: ClassId) -> impl Iterator<Item = &Session> {
+        let ids = self.by_class.get(&class).into_iter().flatten();
+        ids.filter_map(|id| self.sessions.get(id))
+    }
+
+    /// The meetings of the days around `at`: those that a scan made then could belong to.
+    pub fn meetings_around(&self, at: Moment) -> impl Iterator<Item = &Meeting> {
+        let day = at.date(&TimeZone::UTC);
+        let (from, to) = (day.saturating_sub(2.days()), day.saturating_add(2.days()));
+        let ids = self.by_date.range(from..=to).flat_map(|(_, ids)| ids);
+        ids.filter_map(|id| self.sessions.get(id)).map(|session| &session.meeting)
+    }
+
+    /// The meetings of a class, as numbering goes by them, but for one.
+    pub fn numbered(&self, class: ClassId, except: Option<SessionId>) -> Vec<Numbered> {
+        let others = self.sessions_of(class).filter(|session| Some(session.meeting.id) != except);
+        let meetings = others.map(|session| &session.meeting);
+        meetings
             .map(|meeting| Numbered {
+                term: meeting.term,
                 number: meeting.number,
                 starts: meeting.starts(),
                 cancelled: meeting.cancelled.is_some(),
@@ -178,24 +239,38 @@ impl State {
             .collect()
     }
 
-    fn in_term(&self, term: Option<TermId>, meeting: &Meeting) -> bool {
-        let term = term.and_then(|id| self.campus.terms.get(&id));
-        term.is_none_or(|term| (term.starts..=term.ends).contains(&meeting.date))
-    }
-
-    /// One student's marks in a class: meetings held while the student was of it. One for which nothing
-    /// is written counts as missed.
-    pub fn tally(&self, student: StudentId, class: ClassId) -> Tally {
+    /// One student's marks in a class on some days: meetings held while the student was of it. One for
+    /// which nothing is written counts as missed.
+    pub fn tally(&self, student: StudentId, class: ClassId, days: Days) -> Tally {
         let mut tally = Tally::default();
-        for session in self.sessions.values().filter(|session| session.meeting.class == class) {
-            let meeting = &session.meeting;
-            let counts =
-                meeting.status.is_held() && self.campus.rosters.attends(class, student, meeting.date);
-            if counts {
+        for session in self.sessions_of(class).filter(|session| session.meeting.status.is_held()) {
+            let date = session.meeting.date;
+            if days.contains(date) && self.campus.rosters.attends(class, student, date) {
                 tally.add(session.standing(student).map(|standing| standing.mark));
             }
         }
         tally
+    }
+
+    /// How many meetings of a class are still to come for a student up to `last`: those that stand, and
+    /// those of the timetable that have not been generated yet.
+    pub fn remaining(&self, student: StudentId, class: ClassId, days: (Date, Date), zone: &TimeZone) -> u32 {
+        let attends = |day: Date| self.campus.rosters.attends(class, student, day);
+        let mut generated = BTreeSet::new();
+        let mut count = 0_usize;
+        for Session { meeting, .. } in self.sessions_of(class) {
+            if let Origin::Timetable(key) = meeting.origin {
+                generated.insert(key);
+            }
+            let to_come = matches!(meeting.status, SessionStatus::Scheduled | SessionStatus::Open);
+            count += usize::from(to_come && attends(meeting.date));
+        }
+        let planned = plan(&self.campus, days.0, days.1, zone);
+        let later = planned.iter().filter(|(key, plan)| {
+            let takes_place = !self.campus.is_holiday(plan.date) && attends(plan.date);
+            plan.class == class && !generated.contains(key) && takes_place
+        });
+        u32::try_from(count + later.count()).unwrap_or(u32::MAX)
     }
 }
 

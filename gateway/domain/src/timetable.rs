@@ -1,13 +1,13 @@
 //! The weekly timetable, and the meetings that follow from it.
 //!
-//! Promises: a slot gives at most one meeting a day, so generating twice changes nothing; holidays and
-//! days outside the term give none; on the days on which clocks change, a start that the clock skips is
+//! Promises: a slot gives at most one meeting a day, so generating twice changes nothing; days outside the
+//! term give none, and on holidays nothing takes place; on the days on which clocks change, a start that the clock skips is
 //! moved forward by the gap and one that comes twice is its first coming, and a meeting always ends
 //! after it starts; what is already open is never touched by [`reconcile`].
 //!
 //! Refuses: numbering, opening and closing. It says when meetings should be, not what happens in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::ToSpan;
 use jiff::civil::{Date, Time, Weekday};
@@ -84,11 +84,10 @@ pub struct Plan {
     pub ends: Moment,
 }
 
-/// Every meeting that the timetable asks for from `from` to `to`, both included.
+/// Every meeting that the timetable asks for from `from` to `to`, both included, holidays or not.
 pub fn plan(campus: &Campus, from: Date, to: Date, zone: &TimeZone) -> BTreeMap<SlotDate, Plan> {
     let mut plans = BTreeMap::new();
-    let days = from.series(1.day()).take_while(|day| *day <= to);
-    for date in days.filter(|day| !is_holiday(campus, *day)) {
+    for date in from.series(1.day()).take_while(|day| *day <= to) {
         for slot in campus.slots.values().filter(|slot| meets_on(campus, slot, date)) {
             if let Some(plan) = plan_of(campus, slot, date, zone) {
                 plans.insert(SlotDate { slot: slot.id, date }, plan);
@@ -96,10 +95,6 @@ pub fn plan(campus: &Campus, from: Date, to: Date, zone: &TimeZone) -> BTreeMap<
         }
     }
     plans
-}
-
-fn is_holiday(campus: &Campus, day: Date) -> bool {
-    campus.holidays.values().any(|holiday| (holiday.from..=holiday.to).contains(&day))
 }
 
 fn meets_on(campus: &Campus, slot: &Slot, day: Date) -> bool {
@@ -134,45 +129,70 @@ pub fn bounds(date: Date, starts: Time, ends: Time, zone: &TimeZone) -> (Moment,
     if end > start { (start, end) } else { (start, start.plus(last.duration_since(first))) }
 }
 
-/// A meeting that came from the timetable and has not been opened, or was cancelled before it was.
+/// A meeting that came from the timetable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct Existing {
     pub session: SessionId,
     pub plan: Plan,
-    /// Cancelled because the timetable or a holiday said so; comes back when they ask for it again.
-    pub cancelled: bool,
+    pub stage: Stage,
     /// A person set its time, place or teacher; the timetable no longer moves it.
     pub by_hand: bool,
 }
 
-/// What to do so that the meetings that stand become those that are planned.
+/// How far a meeting of the timetable has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Scheduled,
+    /// Cancelled because the timetable or a holiday said so; comes back when they ask for it again.
+    CancelledByItself,
+    /// Opened, held, or cancelled by a person: not the timetable's any more.
+    Taken,
+}
+
+/// What to do so that the meetings there are become those that are planned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
+    /// In the order in which they take place, which is the order of their numbers.
     pub add: Vec<(SlotDate, Plan)>,
     pub change: Vec<(SessionId, Plan)>,
     pub cancel: Vec<SessionId>,
     pub reinstate: Vec<(SessionId, Plan)>,
 }
 
-/// Compares what is planned with what stands. `taken` are the slot dates whose meeting has been opened
-/// or was cancelled by a person: those are left alone.
+/// Compares what is planned for some days with what there is of those days.
+///
+/// Whether a day is a holiday is asked of the day on which the meeting takes place, which is not the slot's
+/// where a person moved it.
 pub fn reconcile(
     planned: &BTreeMap<SlotDate, Plan>,
-    standing: &BTreeMap<SlotDate, Standing>,
-    taken: &BTreeSet<SlotDate>,
+    existing: &BTreeMap<SlotDate, Existing>,
+    is_holiday: impl Fn(Date) -> bool,
 ) -> Changes {
     let mut changes = Changes::default();
-    for (key, plan) in planned.iter().filter(|(key, _)| !taken.contains(key)) {
-        match standing.get(key) {
-            None => changes.add.push((*key, *plan)),
-            Some(old) if old.cancelled => changes.reinstate.push((old.session, *plan)),
-            Some(old) if old.plan != *plan && !old.by_hand => changes.change.push((old.session, *plan)),
-            Some(_) => {}
+    for (key, plan) in planned {
+        match existing.get(key) {
+            None if !is_holiday(plan.date) => changes.add.push((*key, *plan)),
+            None => {}
+            Some(old) => changes.bring(old, *plan, &is_holiday),
         }
     }
-    let gone = standing.iter().filter(|(key, old)| !planned.contains_key(key) && !old.cancelled);
-    changes.cancel.extend(gone.filter(|(key, _)| !taken.contains(key)).map(|(_, old)| old.session));
-    // Numbers are given in the order in which meetings take place.
+    let gone = existing.iter().filter(|(key, old)| !planned.contains_key(key) && !old.by_hand);
+    let scheduled = gone.filter(|(_, old)| old.stage == Stage::Scheduled);
+    changes.cancel.extend(scheduled.map(|(_, old)| old.session));
     changes.add.sort_by_key(|(key, plan)| (plan.starts, *key));
     changes
+}
+
+impl Changes {
+    fn bring(&mut self, old: &Existing, plan: Plan, is_holiday: impl Fn(Date) -> bool) {
+        let wanted = if old.by_hand { old.plan } else { plan };
+        // A meeting stays with its class. A slot does too, so this comes from a slot that was put anew.
+        let takes_place = !is_holiday(wanted.date) && wanted.class == old.plan.class;
+        match old.stage {
+            Stage::Scheduled if !takes_place => self.cancel.push(old.session),
+            Stage::CancelledByItself if takes_place => self.reinstate.push((old.session, wanted)),
+            Stage::Scheduled if wanted != old.plan => self.change.push((old.session, wanted)),
+            Stage::Scheduled | Stage::CancelledByItself | Stage::Taken => {}
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod common;
 
 use common::*;
 use rollcall_domain::clock_offset::BoxClock;
-use rollcall_domain::decide::marking::{Keep, Wish, resolve};
+use rollcall_domain::decide::marking::{Keep, Office, Wish, resolve};
 use rollcall_domain::event::CampusEvent;
 use rollcall_domain::event::How;
 use rollcall_domain::ids::StudentId;
@@ -21,6 +21,8 @@ use rollcall_domain::percentage::{Basis, Percent, Tally, Target, figures};
 use rollcall_domain::roster::Days;
 use rollcall_domain::roster::Link;
 use rollcall_domain::timetable::bounds;
+
+const TEACHER: Office = Office { by_admin: false, with_reason: false };
 
 const CLOSING_AND_UPLOADS: &[Case] = &[
     ("closing marks the absent", |w| {
@@ -60,7 +62,7 @@ const CLOSING_AND_UPLOADS: &[Case] = &[
         w.at("09:30").mark(s, ANN, Mark::Absent).unwrap();
         w.at("09:40").scan("room", "S1");
         let before = w.shown(s, ANN);
-        let event = resolve(w.session(s), &w.context(), ANN, Keep::Incoming, false).unwrap();
+        let event = resolve(w.session(s), &w.context(), (ANN, Keep::Incoming), &TEACHER).unwrap();
         w.session_event(s, event);
         format!("{before}; then {}", w.shown(s, ANN))
     }),
@@ -68,7 +70,7 @@ const CLOSING_AND_UPLOADS: &[Case] = &[
         let s = w.open_class(CLASS);
         w.at("09:30").mark(s, ANN, Mark::Absent).unwrap();
         w.at("09:40").scan("room", "S1");
-        let event = resolve(w.session(s), &w.context(), ANN, Keep::Existing, false).unwrap();
+        let event = resolve(w.session(s), &w.context(), (ANN, Keep::Existing), &TEACHER).unwrap();
         w.session_event(s, event);
         w.shown(s, ANN)
     }),
@@ -117,10 +119,6 @@ const CLOSING_AND_UPLOADS: &[Case] = &[
 #[test]
 fn closing_and_uploads() {
     insta::assert_snapshot!(render(CLOSING_AND_UPLOADS));
-}
-
-fn wish(student: StudentId, mark: Mark) -> Wish {
-    Wish { student, mark, with_reason: false, by_admin: false }
 }
 
 const PEOPLE: &[Case] = &[
@@ -235,8 +233,8 @@ const REQUESTS_AND_ENROLMENT: &[Case] = &[
         w.enrol(CLASS, CAT, Days::starting(day("2026-03-04")));
         format!(
             "Ann held {}, Cat held {}",
-            w.state.tally(ANN, CLASS).held(),
-            w.state.tally(CAT, CLASS).held()
+            w.state.tally(ANN, CLASS, Days::ALWAYS).held(),
+            w.state.tally(CAT, CLASS, Days::ALWAYS).held()
         )
     }),
     ("who left the class is not expected any more", |w| {
@@ -293,7 +291,7 @@ const THE_CLOCK: &[Case] = &[
         let event = rollcall_domain::decide::lifecycle::cancel(w.session(s), How::Holiday).unwrap();
         w.session_event(s, event);
         let done = w.at("12:00").tick(BoxClock::Trusted).len();
-        format!("{done} done, {} held", w.state.tally(ANN, CLASS).held())
+        format!("{done} done, {} held", w.state.tally(ANN, CLASS, Days::ALWAYS).held())
     }),
     ("spring: a start that the clock skips is an hour later, and the end after it", |_| {
         local("Europe/Berlin", "2026-03-29", "02:30", "03:15")

@@ -42,14 +42,16 @@ impl Due {
 /// What comes next for a meeting, if anything does.
 pub fn next(meeting: &Meeting, policy: &Policy) -> Option<Due> {
     match meeting.status {
+        // Made or reinstated after its time: nobody was asked to come, so nobody is absent.
+        SessionStatus::Scheduled if meeting.status_since > meeting.ends.plus(policy.close_after()) => None,
         SessionStatus::Scheduled => {
             Some(Due { step: Step::Open, at: meeting.starts().minus(policy.open_before()) })
         }
         SessionStatus::Open => Some(Due { step: Step::Close, at: closing_time(meeting, policy) }),
         SessionStatus::Closed if policy.auto_lock_after_days == 0 => None,
+        // From when it was written, so that terminals have time to upload after a long outage.
         SessionStatus::Closed => {
-            let closed_at = meeting.closed_at()?;
-            Some(Due { step: Step::Lock, at: closed_at.plus(policy.auto_lock_after()) })
+            Some(Due { step: Step::Lock, at: meeting.status_since.plus(policy.auto_lock_after()) })
         }
         SessionStatus::Locked | SessionStatus::Cancelled => None,
     }

@@ -1,7 +1,9 @@
 //! Opening, closing, reopening, locking, cancelling; binding devices; showing the QR code.
 //!
 //! Promises: closing writes absent for everyone enrolled of whom nothing is known; who is on leave is
-//! excused from the start; a device is bound to one open meeting at a time.
+//! excused from the start; no two meetings of a class begin at once; a device is bound to one meeting at a
+//! time, where "time" is that of the meetings themselves: while one class leaves and the next comes in, a
+//! terminal serves both.
 //!
 //! Refuses: deciding when. The scheduler asks [`crate::decide::due`].
 
@@ -9,32 +11,44 @@ use crate::decide::Context;
 use crate::event::{How, Origin, SessionEvent};
 use crate::ids::{DeviceId, SessionId};
 use crate::moment::{Moment, minutes};
-use crate::numbering::{Numbered, next_number};
+use crate::numbering::{Numbered, next_number, start_is_free};
 use crate::permission::{Action, in_state};
 use crate::refusal::Refusal;
 use crate::session::{Meeting, QrPeriod, Session, SessionStatus};
 use crate::timetable::Plan;
 
-/// A new meeting of a class that already has `existing` ones in the term.
+/// A new meeting of a class that has `existing` ones; it is numbered in the class's term.
 pub fn create(
     plan: Plan,
     origin: Origin,
-    existing: impl IntoIterator<Item = Numbered>,
+    existing: &[Numbered],
     context: &Context<'_>,
 ) -> Result<SessionEvent, Refusal> {
     if plan.ends <= plan.starts {
         return Err(Refusal::EndsBeforeStart);
     }
-    let number = next_number(existing, plan.starts, context.policy.max_per_term)?;
-    Ok(SessionEvent::Created { plan, number, origin, rules: context.policy.rules })
+    let term = context.campus.classes.get(&plan.class).and_then(|class| class.term);
+    let number = next_number(existing, term, plan.starts, context.policy.max_per_term)?;
+    Ok(SessionEvent::Created { plan, term, number, origin, rules: context.policy.rules })
 }
 
-/// A change of time, place or teacher.
-pub fn edit(session: &Session, plan: Plan, by_hand: bool) -> Result<SessionEvent, Refusal> {
+/// A change of time, place or teacher; `others` are the class's other meetings.
+pub fn edit(
+    session: &Session,
+    plan: Plan,
+    by_hand: bool,
+    others: &[Numbered],
+) -> Result<SessionEvent, Refusal> {
     in_state(Action::EditSession, session.meeting.status, false)?;
+    change(plan, by_hand, others)
+}
+
+fn change(plan: Plan, by_hand: bool, others: &[Numbered]) -> Result<SessionEvent, Refusal> {
     if plan.ends <= plan.starts {
         return Err(Refusal::EndsBeforeStart);
     }
+    start_is_free(others, plan.starts)?;
+    // A meeting stays with its class.
     let Plan { teacher, room, date, starts, ends, class: _ } = plan;
     Ok(SessionEvent::Changed { teacher, room, date, starts, ends, by_hand })
 }
@@ -69,10 +83,16 @@ pub fn close(
     Ok(SessionEvent::Closed { from, how, absent, excused })
 }
 
-/// Open again; absences that closing wrote and nobody touched since are withdrawn.
-pub fn reopen(session: &Session) -> Result<SessionEvent, Refusal> {
-    in_state(Action::ReopenSession, session.meeting.status, false)?;
-    Ok(SessionEvent::Reopened)
+/// Open again; absences that closing wrote and nobody touched since are withdrawn, and devices that
+/// closing let go are bound again unless one of `others` holds them now.
+pub fn reopen(session: &Session, others: &[Meeting]) -> Result<Vec<SessionEvent>, Refusal> {
+    let meeting = &session.meeting;
+    in_state(Action::ReopenSession, meeting.status, false)?;
+    let closed_at = meeting.closed_at();
+    let let_go = meeting.bindings.iter().filter(|(_, span)| span.until.is_some() && span.until == closed_at);
+    let free = let_go.filter(|(device, _)| holder(device, meeting, others).is_none());
+    let bound = free.map(|(device, _)| SessionEvent::Bound { device: device.clone() });
+    Ok([SessionEvent::Reopened].into_iter().chain(bound).collect())
 }
 
 pub fn lock(session: &Session, how: How) -> Result<SessionEvent, Refusal> {
@@ -86,9 +106,13 @@ pub fn cancel(session: &Session, how: How) -> Result<SessionEvent, Refusal> {
     Ok(SessionEvent::Cancelled { how })
 }
 
-pub fn reinstate(session: &Session) -> Result<SessionEvent, Refusal> {
+/// Takes place after all, as planned now; `others` are the class's other meetings.
+pub fn reinstate(session: &Session, plan: Plan, others: &[Numbered]) -> Result<Vec<SessionEvent>, Refusal> {
     in_state(Action::ReinstateSession, session.meeting.status, true)?;
-    Ok(SessionEvent::Reinstated)
+    let by_hand = session.meeting.by_hand;
+    let moved = (plan != session.meeting.plan()).then(|| change(plan, by_hand, others)).transpose()?;
+    start_is_free(others, plan.starts)?;
+    Ok([SessionEvent::Reinstated].into_iter().chain(moved).collect())
 }
 
 /// Binds a device; `others` are the meetings that are open or scheduled. One that is open holds its

@@ -7,6 +7,8 @@
 //!
 //! Refuses: knowing who the person is. The edge has checked that they may.
 
+use std::collections::BTreeMap;
+
 use crate::decide::Context;
 use crate::event::{PersonMark, SessionEvent};
 use crate::ids::{CorrectionId, Seq, StudentId};
@@ -15,6 +17,7 @@ use crate::moment::Moment;
 use crate::permission::{Action, in_state};
 use crate::record::{PersonClaim, Standing};
 use crate::refusal::Refusal;
+use crate::scan::DedupKey;
 use crate::session::{Session, SessionStatus};
 
 /// A mark that a person asks for, looking at the register as it is.
@@ -24,38 +27,58 @@ pub struct Wish {
     pub mark: Mark,
     /// A reason was given (the text itself goes to the register).
     pub with_reason: bool,
+    /// A note was given; alone, it is worth an event.
+    pub with_note: bool,
     /// Made by an admin, or in the name of the office.
     pub by_admin: bool,
+}
+
+/// In whose name something unusual is done, and whether they said why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Office {
+    pub by_admin: bool,
+    pub with_reason: bool,
 }
 
 /// A mark by hand. `Ok(None)`: it already is so.
 pub fn mark(session: &Session, context: &Context<'_>, wish: &Wish) -> Result<Option<SessionEvent>, Refusal> {
     let status = session.meeting.status;
-    match session.standing(wish.student) {
-        Some(standing) => {
-            in_state(Action::ChangeMark, status, wish.by_admin)?;
-            if standing.mark == wish.mark && standing.source.rank() == Rank::Person {
-                return Ok(None);
-            }
-            if !wish.with_reason && reason_needed(status, &standing) {
-                return Err(Refusal::ReasonNeeded);
-            }
-        }
-        None => {
-            in_state(Action::Mark, status, wish.by_admin)?;
-            if !context.attends(&session.meeting, wish.student) {
-                return Err(Refusal::NotEnrolled);
-            }
-        }
+    let Some(standing) = session.standing(wish.student) else {
+        first_mark_allowed(session, context, wish)?;
+        return Ok(Some(by_person(wish.student, wish.mark, Source::Manual, context.now, None)));
+    };
+    in_state(Action::ChangeMark, status, wish.by_admin)?;
+    if standing.mark == wish.mark && standing.source.rank() == Rank::Person {
+        let noted = wish.with_note || wish.with_reason;
+        return Ok(noted.then_some(SessionEvent::Noted { student: wish.student }));
+    }
+    if !wish.with_reason && reason_needed(status, Some(&standing)) {
+        return Err(Refusal::ReasonNeeded);
     }
     Ok(Some(by_person(wish.student, wish.mark, Source::Manual, context.now, None)))
 }
 
+/// While open, whoever is enrolled; afterwards only the office, with a reason: a record was deleted, or
+/// somebody was enrolled with effect from an earlier day.
+fn first_mark_allowed(session: &Session, context: &Context<'_>, wish: &Wish) -> Result<(), Refusal> {
+    let status = session.meeting.status;
+    let by_office = wish.by_admin && status.is_held();
+    if !by_office {
+        in_state(Action::Mark, status, wish.by_admin)?;
+    }
+    if !context.attends(&session.meeting, wish.student) {
+        return Err(Refusal::NotEnrolled);
+    }
+    if by_office && !wish.with_reason { Err(Refusal::ReasonNeeded) } else { Ok(()) }
+}
+
 /// After closing, a device's or a QR's mark is overruled only with a reason; a locked one always.
-fn reason_needed(status: SessionStatus, standing: &Standing) -> bool {
+fn reason_needed(status: SessionStatus, standing: Option<&Standing>) -> bool {
     match status {
         SessionStatus::Locked => true,
-        SessionStatus::Closed => matches!(standing.source.rank(), Rank::Device | Rank::Qr),
+        SessionStatus::Closed => {
+            standing.is_some_and(|standing| matches!(standing.source.rank(), Rank::Device | Rank::Qr))
+        }
         _ => false,
     }
 }
@@ -67,23 +90,25 @@ pub(crate) fn by_person(
     now: Moment,
     correction: Option<CorrectionId>,
 ) -> SessionEvent {
-    SessionEvent::Marked(PersonMark { student, mark, source, decided_at: now, sighted: true, correction })
+    let (decided_at, sighted, dedup) = (now, true, None);
+    SessionEvent::Marked(PersonMark { student, mark, source, decided_at, sighted, correction, dedup })
 }
 
-/// Many at once; each is answered for itself, and a student asked for twice gets the last wish.
+/// Many at once; each is answered for itself, in order. Of several wishes for one student the last is
+/// carried out, and those before it write nothing.
 pub fn bulk_mark(
     session: &Session,
     context: &Context<'_>,
     wishes: &[Wish],
 ) -> Vec<(StudentId, Result<Option<SessionEvent>, Refusal>)> {
-    let last_of =
-        |index: usize, wish: &Wish| !wishes.iter().skip(index + 1).any(|later| later.student == wish.student);
-    wishes
-        .iter()
-        .enumerate()
-        .filter(|(index, wish)| last_of(*index, wish))
-        .map(|(_, wish)| (wish.student, mark(session, context, wish)))
-        .collect()
+    let last: BTreeMap<StudentId, usize> =
+        wishes.iter().enumerate().map(|(index, wish)| (wish.student, index)).collect();
+    let answer = |(index, wish): (usize, &Wish)| {
+        let answer = mark(session, context, wish);
+        let is_last = last.get(&wish.student) == Some(&index);
+        (wish.student, answer.map(|event| event.filter(|_| is_last)))
+    };
+    wishes.iter().enumerate().map(answer).collect()
 }
 
 /// A mark that a teacher made while offline and uploads now.
@@ -92,6 +117,9 @@ pub struct Upload {
     pub student: StudentId,
     pub mark: Mark,
     pub captured_at: Moment,
+    /// The same for every retransmission; the ledger answers those.
+    pub dedup: Option<DedupKey>,
+    pub with_reason: bool,
     pub by_admin: bool,
 }
 
@@ -115,6 +143,11 @@ pub fn upload(session: &Session, context: &Context<'_>, upload: &Upload) -> Resu
         return Err(Refusal::NotEnrolled);
     }
     let decided_at = upload.captured_at.min(context.now);
+    let made_in_time = meeting.status != SessionStatus::Locked && meeting.was_open(decided_at);
+    let overruled = session.standing(upload.student);
+    if !made_in_time && !upload.with_reason && reason_needed(meeting.status, overruled.as_ref()) {
+        return Err(Refusal::ReasonNeeded);
+    }
     let before = session.records.get(&upload.student).cloned().unwrap_or_default();
     let mut record = before.clone();
     record.person(PersonClaim {
@@ -134,6 +167,7 @@ pub fn upload(session: &Session, context: &Context<'_>, upload: &Upload) -> Resu
         decided_at,
         sighted: false,
         correction: None,
+        dedup: upload.dedup,
     });
     Ok(if record.disagreement(&meeting.timing).is_some() {
         Uploaded::Conflict(event)
@@ -152,22 +186,30 @@ pub enum Keep {
 pub fn resolve(
     session: &Session,
     context: &Context<'_>,
-    student: StudentId,
-    keep: Keep,
-    by_admin: bool,
+    wish: (StudentId, Keep),
+    office: &Office,
 ) -> Result<SessionEvent, Refusal> {
-    in_state(Action::ResolveConflict, session.meeting.status, by_admin)?;
+    let (student, keep) = wish;
+    let status = session.meeting.status;
+    in_state(Action::ResolveConflict, status, office.by_admin)?;
     let record = session.records.get(&student).ok_or(Refusal::NoRecord)?;
     let disagreement = record.disagreement(&session.meeting.timing).ok_or(Refusal::NoConflict)?;
-    Ok(match keep {
-        Keep::Existing => SessionEvent::ConflictSettled { student },
-        Keep::Incoming => by_person(student, disagreement.incoming, Source::Manual, context.now, None),
-    })
+    match keep {
+        Keep::Existing => Ok(SessionEvent::ConflictSettled { student }),
+        Keep::Incoming if status == SessionStatus::Locked && !office.with_reason => {
+            Err(Refusal::ReasonNeeded)
+        }
+        Keep::Incoming => Ok(by_person(student, disagreement.incoming, Source::Manual, context.now, None)),
+    }
 }
 
 /// Only an admin deletes.
-pub fn delete(session: &Session, student: StudentId) -> Result<SessionEvent, Refusal> {
-    in_state(Action::DeleteRecord, session.meeting.status, true)?;
+pub fn delete(session: &Session, student: StudentId, with_reason: bool) -> Result<SessionEvent, Refusal> {
+    let status = session.meeting.status;
+    in_state(Action::DeleteRecord, status, true)?;
     session.standing(student).ok_or(Refusal::NoRecord)?;
+    if status == SessionStatus::Locked && !with_reason {
+        return Err(Refusal::ReasonNeeded);
+    }
     Ok(SessionEvent::RecordDeleted { student })
 }

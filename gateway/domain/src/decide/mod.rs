@@ -7,11 +7,14 @@
 //! Refuses: time of its own. `now` is in the [`Context`].
 
 pub mod due;
+pub mod generate;
 pub mod lifecycle;
 pub mod marking;
 pub mod qr;
 pub mod requests;
+pub mod roster;
 pub mod scan;
+pub mod unmatched;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,13 +8,35 @@
 
 use crate::decide::{Context, marking};
 use crate::event::{Event, RequestEvent, SessionEvent};
-use crate::ids::{SelfMarkId, StudentId};
+use crate::ids::{ClassId, CorrectionId, LeaveId, RecordId, SelfMarkId, StudentId};
 use crate::mark::{Mark, Source};
 use crate::moment::days;
 use crate::permission::{Action, in_state};
 use crate::refusal::Refusal;
 use crate::requests::{Correction, Leave, RequestStatus, SelfMark};
-use crate::session::{Session, SessionStatus};
+use crate::roster::Days;
+use crate::session::Session;
+
+/// Asks to be away, from whole days to whole days.
+pub fn ask_leave(
+    context: &Context<'_>,
+    id: LeaveId,
+    student: StudentId,
+    class: Option<ClassId>,
+    days: Days,
+) -> Result<Event, Refusal> {
+    let (Some(from), Some(to)) = (days.from, days.to) else { return Err(Refusal::LeaveDays) };
+    if from > to {
+        return Err(Refusal::LeaveDays);
+    }
+    let rosters = &context.campus.rosters;
+    let attends = |class| rosters.attends(class, student, from) || rosters.attends(class, student, to);
+    if class.is_some_and(|class| !attends(class)) {
+        return Err(Refusal::NotEnrolled);
+    }
+    let status = RequestStatus::Pending;
+    Ok(Event::Request(RequestEvent::LeaveAsked(Leave { id, student, class, days, status })))
+}
 
 /// Decides a leave; `sessions` are those of the student's classes in its days.
 pub fn decide_leave<'s>(
@@ -42,21 +64,31 @@ fn takes_leave(session: &Session, leave: &Leave, by_admin: bool, context: &Conte
         && session.records.get(&leave.student).is_none_or(|record| record.leave().is_none())
 }
 
-/// Asks for a correction of a mark in a meeting that is over.
-pub fn ask_correction(
+/// Asks for a correction of a mark in a meeting that is over; `known` are those asked for before.
+pub fn ask_correction<'c>(
     session: &Session,
     context: &Context<'_>,
-    correction: Correction,
+    id: CorrectionId,
+    wish: (StudentId, Mark),
+    known: impl IntoIterator<Item = &'c Correction>,
 ) -> Result<Event, Refusal> {
-    in_state(Action::AskCorrection, session.meeting.status, false)?;
-    if !context.attends(&session.meeting, correction.record.student) {
+    let (student, mark) = wish;
+    let meeting = &session.meeting;
+    in_state(Action::AskCorrection, meeting.status, false)?;
+    if !context.attends(meeting, student) {
         return Err(Refusal::NotEnrolled);
     }
     let allowed = context.policy.max_correction_days;
-    if context.now > session.meeting.ends.plus(days(allowed)) {
+    if context.now > meeting.ends.plus(days(allowed)) {
         return Err(Refusal::TooLateToCorrect { days: allowed });
     }
-    Ok(Event::Request(RequestEvent::CorrectionAsked(correction)))
+    let record = RecordId { session: meeting.id, student };
+    let waiting = |old: &&Correction| old.record == record && old.status == RequestStatus::Pending;
+    if known.into_iter().any(|old| waiting(&old)) {
+        return Err(Refusal::AlreadyAsked);
+    }
+    let (asked_at, status) = (context.now, RequestStatus::Pending);
+    Ok(Event::Request(RequestEvent::CorrectionAsked(Correction { id, record, mark, asked_at, status })))
 }
 
 pub fn decide_correction(
@@ -80,12 +112,13 @@ pub fn decide_correction(
     Ok(events)
 }
 
-/// Asks to be marked present by oneself, where that is allowed.
-pub fn ask_self_mark(
+/// Asks to be marked present by oneself, where that is allowed; `known` are those asked for before.
+pub fn ask_self_mark<'c>(
     session: &Session,
     context: &Context<'_>,
-    student: StudentId,
     id: SelfMarkId,
+    student: StudentId,
+    known: impl IntoIterator<Item = &'c SelfMark>,
 ) -> Result<Event, Refusal> {
     let meeting = &session.meeting;
     if !context.policy.self_marking {
@@ -98,7 +131,10 @@ pub fn ask_self_mark(
     if let Some(standing) = session.standing(student).filter(|standing| standing.mark != Mark::Absent) {
         return Err(Refusal::AlreadyMarked(standing.mark.word()));
     }
-    let record = crate::ids::RecordId { session: meeting.id, student };
+    let record = RecordId { session: meeting.id, student };
+    if known.into_iter().any(|old| old.record == record && old.status == RequestStatus::Pending) {
+        return Err(Refusal::AlreadyAsked);
+    }
     let asked = SelfMark { id, record, captured_at: context.now, status: RequestStatus::Pending };
     Ok(Event::Request(RequestEvent::SelfMarkAsked(asked)))
 }
@@ -123,11 +159,4 @@ pub fn decide_self_mark(
         events.push(Event::Session(session.meeting.id, marked));
     }
     Ok(events)
-}
-
-/// Leave that a student no longer needs is taken back from a meeting that is not locked.
-pub fn withdraw_leave(session: &Session, leave: &Leave) -> Option<SessionEvent> {
-    let holds = session.records.get(&leave.student).and_then(|record| record.leave()) == Some(leave.id);
-    let touchable = session.meeting.status != SessionStatus::Locked;
-    (holds && touchable).then_some(SessionEvent::LeaveWithdrawn { student: leave.student, leave: leave.id })
 }

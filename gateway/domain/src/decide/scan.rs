@@ -13,7 +13,7 @@ use crate::mark::{Mark, MarkReason};
 use crate::permission::{Action, in_state};
 use crate::policy::Policy;
 use crate::record::{Record, Standing, Timing};
-use crate::scan::{Direction, Outcome, Scan, Unmatched};
+use crate::scan::{Direction, Method, Outcome, Scan, Unmatched};
 use crate::session::{Session, SessionStatus, see};
 
 /// What a scan turned out to mean. Without events it is to be kept as unmatched.
@@ -31,7 +31,7 @@ impl ScanDecision {
 
 /// Whether the scan is good enough to be believed, before asking whom it means.
 pub fn quality(scan: &Scan, policy: &Policy) -> Result<(), Unmatched> {
-    if !scan.method.is_some_and(crate::scan::Method::is_biometric) {
+    if !scan.method.is_some_and(Method::is_biometric) {
         return Ok(());
     }
     if !policy.biometric_enabled {
@@ -68,6 +68,9 @@ pub fn scan(
     if !context.attends(meeting, student) {
         return ScanDecision::unmatched(Unmatched::NotEnrolled);
     }
+    if !meeting.biometric && scan.method.is_some_and(Method::is_biometric) {
+        return ScanDecision::unmatched(Unmatched::BiometricDisabled);
+    }
     let mut events = Vec::new();
     if meeting.status == SessionStatus::Scheduled {
         let from = meeting.starts().minus(context.policy.open_before()).min(scan.captured_at);
@@ -77,24 +80,34 @@ pub fn scan(
         }
     }
     let excused = events.iter().any(|event| opens_excusing(event, student));
-    let late_upload = meeting.status == SessionStatus::Closed;
-    let outcome = outcome(session, student, scan, late_upload, excused);
-    let scanned = Scanned { student, scan: scan.clone(), outcome, late_upload, was_unmatched };
-    events.push(SessionEvent::Scanned(Box::new(scanned)));
+    let (event, mut outcome) = stored(session, student, scan, was_unmatched);
+    if excused {
+        outcome = Outcome::Duplicate { mark: Mark::Excused };
+    }
+    events.push(SessionEvent::Scanned(Box::new(Scanned { outcome, ..event })));
     ScanDecision { events, outcome }
+}
+
+/// The scan as the session keeps it, whatever state that is in, and what it means there.
+pub(crate) fn stored(
+    session: &Session,
+    student: StudentId,
+    scan: &Scan,
+    was_unmatched: Option<Seq>,
+) -> (Scanned, Outcome) {
+    let late_upload = matches!(session.meeting.status, SessionStatus::Closed | SessionStatus::Locked);
+    let outcome = outcome(session, student, scan, late_upload);
+    (Scanned { student, scan: scan.clone(), outcome, late_upload, was_unmatched }, outcome)
 }
 
 fn opens_excusing(event: &SessionEvent, student: StudentId) -> bool {
     matches!(event, SessionEvent::Opened { excused, .. } if excused.iter().any(|(id, _)| *id == student))
 }
 
-fn outcome(session: &Session, student: StudentId, scan: &Scan, late_upload: bool, excused: bool) -> Outcome {
+fn outcome(session: &Session, student: StudentId, scan: &Scan, late_upload: bool) -> Outcome {
     let timing = &session.meeting.timing;
     let mut record = session.records.get(&student).cloned().unwrap_or_default();
     let before = record.standing(timing);
-    if excused {
-        return Outcome::Duplicate { mark: Mark::Excused };
-    }
     see(&mut record, Seq::NEXT, scan, late_upload);
     meaning(before, &record, timing, scan.direction)
 }

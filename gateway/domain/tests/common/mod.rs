@@ -19,17 +19,15 @@ use rollcall_domain::Refusal;
 use rollcall_domain::campus::{Class, Course, Device, DeviceKind, DeviceStatus, Item, Room};
 use rollcall_domain::clock_offset::BoxClock;
 use rollcall_domain::code::{Code, Pseudonyms};
-use rollcall_domain::decide::{Context, due, lifecycle, marking, qr, requests, scan};
-use rollcall_domain::event::{Actor, CampusEvent, Entry, Event, How, Origin, RequestEvent, SessionEvent};
+use rollcall_domain::decide::{Context, due, lifecycle, marking, qr, requests, scan, unmatched};
+use rollcall_domain::event::{Actor, CampusEvent, Entry, Event, How, Origin, SessionEvent, UnmatchedScan};
 use rollcall_domain::ids::*;
 use rollcall_domain::mark::Mark;
-use rollcall_domain::matching;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{PersonName, Student, StudentDetails, Teacher};
 use rollcall_domain::policy::Policy;
-use rollcall_domain::requests::{Correction, Leave, RequestStatus};
 use rollcall_domain::roster::{Days, Link};
-use rollcall_domain::scan::{Claim, DedupKey, Direction, Method, Outcome, Scan, Unmatched};
+use rollcall_domain::scan::{Claim, DedupKey, Direction, Method, Outcome, Scan};
 use rollcall_domain::session::{Meeting, Session};
 use rollcall_domain::state::State;
 use rollcall_domain::timetable::Plan;
@@ -142,9 +140,8 @@ impl World {
             name: id.to_owned(),
             kind: DeviceKind::Card,
             room,
-            dialect: "native".into(),
+            dialect: Name::parse("native").unwrap(),
             status: DeviceStatus::Active,
-            endpoint: None,
             firmware: None,
         }));
     }
@@ -207,7 +204,8 @@ impl World {
         };
         let id = SessionId(self.state.next_number(SessionId::PREFIX));
         let created =
-            lifecycle::create(plan, Origin::ByHand, self.state.numbered(class), &self.context()).unwrap();
+            lifecycle::create(plan, Origin::ByHand, &self.state.numbered(class, None), &self.context())
+                .unwrap();
         self.session_event(id, created);
         id
     }
@@ -232,8 +230,9 @@ impl World {
     }
 
     pub fn reopen(&mut self, id: SessionId) -> Result<(), Refusal> {
-        let event = lifecycle::reopen(self.session(id))?;
-        self.session_event(id, event);
+        let others: Vec<Meeting> = self.state.meetings().cloned().collect();
+        let events = lifecycle::reopen(self.session(id), &others)?;
+        events.into_iter().for_each(|event| self.session_event(id, event));
         Ok(())
     }
 
@@ -283,40 +282,33 @@ impl World {
         self.submit(scan)
     }
 
-    /// The whole way of a scan: quality, student, meeting, meaning.
+    /// The whole way of a scan: quality, student, meeting, meaning; one that was stored is only repeated.
     pub fn submit(&mut self, scan: Scan) -> Outcome {
-        match self.route(&scan) {
-            Ok((session, decision)) if !decision.events.is_empty() => {
-                decision.events.into_iter().for_each(|event| self.session_event(session, event));
-                decision.outcome
-            }
-            Ok((_, decision)) => {
-                let Outcome::Unmatched(reason) = decision.outcome else { panic!("no event, yet a mark") };
-                self.unmatched(scan, reason)
-            }
-            Err(reason) => self.unmatched(scan, reason),
+        self.submit_with(scan, scan::AutoOpen::Allowed)
+    }
+
+    pub fn submit_with(&mut self, scan: Scan, auto_open: scan::AutoOpen) -> Outcome {
+        let placed = unmatched::place(&self.state.campus, &self.policy, &scan, self.state.meetings());
+        let (student, id) = match placed {
+            Ok(found) => found,
+            Err(kept) => return self.keep(*kept),
+        };
+        let decision = scan::scan(self.session(id), &self.context(), student, &scan, None, auto_open);
+        if let Outcome::Unmatched(reason) = decision.outcome {
+            return self.keep(UnmatchedScan { scan, reason, student: Some(student), session: Some(id) });
         }
+        decision.events.into_iter().for_each(|event| self.session_event(id, event));
+        decision.outcome
     }
 
-    fn unmatched(&mut self, scan: Scan, reason: Unmatched) -> Outcome {
-        self.append(Event::Unmatched { scan: Box::new(scan), reason });
-        Outcome::Unmatched(reason)
-    }
-
-    fn route(&self, scan: &Scan) -> Result<(SessionId, scan::ScanDecision), Unmatched> {
-        scan::quality(scan, &self.policy)?;
-        let campus = &self.state.campus;
-        let from = &campus.devices[&scan.device];
-        let student = matching::student(campus, from, &scan.claim)?;
-        let search = matching::Search::new(campus, &self.policy, from, (student, scan));
-        let session = search.meeting(self.state.meetings())?;
-        let allowed = scan::AutoOpen::Allowed;
-        let decision = scan::scan(self.session(session), &self.context(), student, scan, None, allowed);
-        Ok((session, decision))
+    fn keep(&mut self, kept: UnmatchedScan) -> Outcome {
+        let outcome = Outcome::Unmatched(kept.reason);
+        self.append(Event::Unmatched(Box::new(kept)));
+        outcome
     }
 
     pub fn mark(&mut self, id: SessionId, student: StudentId, mark: Mark) -> Result<(), Refusal> {
-        self.mark_as(id, marking::Wish { student, mark, with_reason: false, by_admin: false })
+        self.mark_as(id, wish(student, mark))
     }
 
     pub fn mark_as(&mut self, id: SessionId, wish: marking::Wish) -> Result<(), Refusal> {
@@ -333,7 +325,8 @@ impl World {
         mark: Mark,
         captured_at: Moment,
     ) -> Result<&'static str, Refusal> {
-        let upload = marking::Upload { student, mark, captured_at, by_admin: false };
+        let upload =
+            marking::Upload { student, mark, captured_at, dedup: None, with_reason: false, by_admin: false };
         Ok(match marking::upload(self.session(id), &self.context(), &upload)? {
             marking::Uploaded::Applied(event) => {
                 self.session_event(id, event);
@@ -348,15 +341,16 @@ impl World {
     }
 
     pub fn tap(&mut self, id: SessionId, student: StudentId) -> Result<Mark, Refusal> {
-        let tap = qr::tap(self.session(id), &self.context(), student, self.now, BTreeSet::new());
+        let visit = qr::Visit { captured_at: self.now, browser: None, flags: BTreeSet::new() };
+        let tap = qr::tap(self.session(id), &self.context(), student, visit);
         tap.event.into_iter().for_each(|event| self.session_event(id, event));
         tap.answer
     }
 
     pub fn grant_leave(&mut self, student: StudentId, days: Days) -> LeaveId {
         let id = LeaveId(self.state.next_number(LeaveId::PREFIX));
-        let asked = Leave { id, student, class: None, days, status: RequestStatus::Pending };
-        self.append(Event::Request(RequestEvent::LeaveAsked(asked.clone())));
+        self.append(requests::ask_leave(&self.context(), id, student, None, days).unwrap());
+        let asked = self.state.leaves[&id].clone();
         let sessions: Vec<Session> = self.state.sessions.values().cloned().collect();
         let events = requests::decide_leave(&asked, true, false, &sessions, &self.context()).unwrap();
         events.into_iter().for_each(|event| self.append(event));
@@ -365,10 +359,11 @@ impl World {
 
     pub fn correct(&mut self, session: SessionId, student: StudentId, mark: Mark) -> Result<(), Refusal> {
         let id = CorrectionId(self.state.next_number(CorrectionId::PREFIX));
-        let record = RecordId { session, student };
-        let asked = Correction { id, record, mark, asked_at: self.now, status: RequestStatus::Pending };
-        let event = requests::ask_correction(self.session(session), &self.context(), asked.clone())?;
+        let known = self.state.corrections.values();
+        let event =
+            requests::ask_correction(self.session(session), &self.context(), id, (student, mark), known)?;
         self.append(event);
+        let asked = self.state.corrections[&id].clone();
         let events =
             requests::decide_correction(self.session(session), &self.context(), &asked, true, false)?;
         events.into_iter().for_each(|event| self.append(event));
@@ -416,6 +411,11 @@ impl World {
         }
         text
     }
+}
+
+/// A teacher's wish, without a reason.
+pub fn wish(student: StudentId, mark: Mark) -> marking::Wish {
+    marking::Wish { student, mark, with_reason: false, with_note: false, by_admin: false }
 }
 
 /// What a case is called, and what it comes to.

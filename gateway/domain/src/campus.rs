@@ -315,7 +315,7 @@ impl Campus {
         if let Some(kept) = self.students.get_mut(&into) {
             kept.former.extend([(KeyKind::Code, gone.code), (KeyKind::Number, gone.number)]);
             kept.former.extend(&gone.former);
-            kept.cards.extend(&gone.cards);
+            kept.former.extend(gone.cards.iter().map(|card| (KeyKind::Card, *card)));
             self.people.add(kept);
         }
         self.people.by_device.values_mut().filter(|id| **id == from).for_each(|id| *id = into);

@@ -64,7 +64,7 @@ pub struct Student {
     pub code: PersonKey,
     /// The number of the id itself, which some terminals know; see [`KeyKind::Number`].
     pub number: PersonKey,
-    /// Codes and id numbers of students who turned out to be this one.
+    /// Codes, cards and id numbers of students who turned out to be this one.
     pub former: Vec<(KeyKind, PersonKey)>,
     pub cards: Vec<PersonKey>,
     pub year: Option<u16>,

@@ -232,22 +232,26 @@ impl Record {
         self.own = earlier(self.own, claim);
     }
 
-    /// Takes over everything that was claimed of somebody who turned out to be the same person.
+    /// Takes over everything that was claimed of somebody who turned out to be the same person. Nobody has
+    /// looked at the two together yet, so what disagrees between them is open again.
     pub(crate) fn absorb(&mut self, other: Record) {
+        self.seen = if *self == Record::default() { other.seen } else { self.seen.min(other.seen) };
         self.persons.extend(other.persons);
         self.persons.sort_by_key(|claim| (claim.decided_at, claim.mark));
         self.persons.dedup_by_key(|claim| (claim.decided_at, claim.mark));
+        let surplus = self.persons.len().saturating_sub(PERSON_CLAIMS);
+        self.persons.drain(..surplus);
         self.leave = self.leave.or(other.leave);
         let Presence { first_in, last_in, last_out, seq } = other.presence;
         if let Some(seen) = first_in {
             self.seen_in(seen, seq);
         }
+        self.presence.seq = self.presence.seq.max(seq);
         self.presence.last_in = self.presence.last_in.max(last_in);
         self.presence.last_out = self.presence.last_out.max(last_out);
         self.qr = other.qr.map_or(self.qr, |claim| earlier(self.qr, claim));
         self.own = other.own.map_or(self.own, |claim| earlier(self.own, claim));
         self.auto_absent |= other.auto_absent;
-        self.seen = self.seen.max(other.seen);
     }
 
     pub(crate) fn excuse(&mut self, leave: LeaveId, seq: Seq) {

@@ -230,7 +230,7 @@ impl Session {
                 self.meeting.date = *date;
                 self.meeting.ends = *ends;
                 self.meeting.by_hand |= by_hand;
-                self.retime(Timing { starts: *starts, ..self.meeting.timing });
+                self.retime(Timing { starts: *starts, ..self.meeting.timing }, |_| {});
             }
             SessionEvent::Bound { device } => {
                 self.meeting.bindings.push((device.clone(), Span { from: at, until: None }));
@@ -253,13 +253,20 @@ impl Session {
         }
     }
 
-    /// A new start, or other rules, move what counts as late, for those already marked too.
-    fn retime(&mut self, timing: Timing) {
-        let before = std::mem::replace(&mut self.meeting.timing, timing);
-        for record in self.records.values_mut() {
-            if record.standing(&before) != record.standing(&timing) {
-                record.version = record.version.saturating_add(1);
-            }
+    /// A new start, or other rules, move what counts as late, for those already marked too. Together with
+    /// what else happens in the same event, a mark changes at most once.
+    fn retime(&mut self, timing: Timing, and: impl FnOnce(&mut Session)) {
+        let old = std::mem::replace(&mut self.meeting.timing, timing);
+        let before: BTreeMap<StudentId, (Option<Standing>, u32)> = self
+            .records
+            .iter()
+            .map(|(student, record)| (*student, (record.standing(&old), record.version)))
+            .collect();
+        and(self);
+        for (student, record) in &mut self.records {
+            let (standing, version) = before.get(student).copied().unwrap_or_default();
+            let changed = record.standing(&timing) != standing;
+            record.version = version.saturating_add(u32::from(changed));
         }
     }
 
@@ -268,10 +275,10 @@ impl Session {
         self.meeting.status_since = at;
         match event {
             SessionEvent::Opened { from, how, rules, excused } => {
-                self.retime(Timing { rules: *rules, ..self.meeting.timing });
+                let timing = Timing { rules: *rules, ..self.meeting.timing };
+                self.retime(timing, |session| session.excuse_all(seq, excused));
                 self.meeting.auto_opened = how.is_automatic();
                 self.meeting.set_status(next, *from);
-                self.excuse_all(seq, excused);
             }
             SessionEvent::Closed { from, how, absent, excused } => {
                 self.meeting.auto_closed = how.is_automatic();

@@ -252,8 +252,8 @@ impl State {
         tally
     }
 
-    /// How many meetings of a class are still to come for a student up to `last`: those that stand, and
-    /// those of the timetable that have not been generated yet.
+    /// How many meetings of a class are still to come for a student on some days, both ends included: those
+    /// that stand, and those of the timetable that have not been generated yet.
     pub fn remaining(&self, student: StudentId, class: ClassId, days: (Date, Date), zone: &TimeZone) -> u32 {
         let attends = |day: Date| self.campus.rosters.attends(class, student, day);
         let mut generated = BTreeSet::new();
@@ -263,7 +263,8 @@ impl State {
                 generated.insert(key);
             }
             let to_come = matches!(meeting.status, SessionStatus::Scheduled | SessionStatus::Open);
-            count += usize::from(to_come && attends(meeting.date));
+            let in_range = (days.0..=days.1).contains(&meeting.date);
+            count += usize::from(to_come && in_range && attends(meeting.date));
         }
         let planned = plan(&self.campus, days.0, days.1, zone);
         let later = planned.iter().filter(|(key, plan)| {

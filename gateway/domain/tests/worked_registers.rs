@@ -15,7 +15,6 @@ use rollcall_domain::clock_offset::BoxClock;
 use rollcall_domain::decide::marking::{Keep, Office, Wish, resolve};
 use rollcall_domain::event::CampusEvent;
 use rollcall_domain::event::How;
-use rollcall_domain::ids::StudentId;
 use rollcall_domain::mark::Mark;
 use rollcall_domain::percentage::{Basis, Percent, Tally, Target, figures};
 use rollcall_domain::roster::Days;

@@ -49,6 +49,11 @@ pub fn mark(session: &Session, context: &Context<'_>, wish: &Wish) -> Result<Opt
     };
     in_state(Action::ChangeMark, status, wish.by_admin)?;
     if standing.mark == wish.mark && standing.source.rank() == Rank::Person {
+        // Whoever writes what stands has looked at what disagrees.
+        let record = session.records.get(&wish.student);
+        if record.is_some_and(|record| record.disagreement(&session.meeting.timing).is_some()) {
+            return Ok(Some(SessionEvent::ConflictSettled { student: wish.student }));
+        }
         let noted = wish.with_note || wish.with_reason;
         return Ok(noted.then_some(SessionEvent::Noted { student: wish.student }));
     }

@@ -60,20 +60,18 @@ pub fn tap(session: &Session, context: &Context<'_>, student: StudentId, visit: 
     if other.is_some() {
         flags.insert(QrFlag::SameBrowser);
     }
-    let mut record = session.records.get(&student).cloned().unwrap_or_default();
-    let before = record.standing(&meeting.timing);
-    let disagreed = record.disagreement(&meeting.timing);
+    let known = session.records.get(&student).cloned().unwrap_or_default();
+    let mut record = known.clone();
     record.tapped(PageClaim { at: captured_at, seq: Seq::NEXT });
-    let after = record.standing(&meeting.timing);
-    let changed = before.map(|s| s.mark) != after.map(|s| s.mark);
-    let event = SessionEvent::MarkedByQr { student, captured_at, browser, flags };
-    match (before, after) {
-        (_, Some(now)) if changed => Tap { event: Some(event), answer: Ok(now.mark) },
-        (Some(was), _) => {
-            let news = record.disagreement(&meeting.timing) != disagreed;
-            Tap { event: news.then_some(event), answer: Err(Refusal::AlreadyMarked(was.mark.word())) }
+    // Kept if it says anything new, though it be only an earlier time or one more sign against a mark.
+    let event =
+        (record != known).then_some(SessionEvent::MarkedByQr { student, captured_at, browser, flags });
+    match (known.standing(&meeting.timing), record.standing(&meeting.timing)) {
+        (Some(was), Some(now)) if was.mark == now.mark => {
+            Tap { event, answer: Err(Refusal::AlreadyMarked(was.mark.word())) }
         }
-        (None, _) => Tap::refused(Refusal::NoRecord),
+        (_, Some(now)) => Tap { event, answer: Ok(now.mark) },
+        (_, None) => Tap::refused(Refusal::NoRecord),
     }
 }
 
@@ -95,6 +93,9 @@ pub fn stranger(
     }
     let id = student.id;
     flags.insert(QrFlag::NewPerson);
+    if browser.is_some_and(|browser| meeting.browsers.contains_key(&browser)) {
+        flags.insert(QrFlag::SameBrowser);
+    }
     let student = Student { provisional: true, ..student };
     let link = Link::ClassStudent(meeting.class, id);
     let marked = SessionEvent::MarkedByQr { student: id, captured_at, browser, flags };

@@ -6,6 +6,8 @@
 //!
 //! Refuses: deciding a request twice.
 
+use jiff::ToSpan as _;
+
 use crate::decide::{Context, marking};
 use crate::event::{Event, RequestEvent, SessionEvent};
 use crate::ids::{ClassId, CorrectionId, LeaveId, RecordId, SelfMarkId, StudentId};
@@ -16,6 +18,9 @@ use crate::refusal::Refusal;
 use crate::requests::{Correction, Leave, RequestStatus, SelfMark};
 use crate::roster::Days;
 use crate::session::Session;
+
+/// Days of a leave that are looked at for whether the student is of the class on one of them.
+const LONGEST_LEAVE: usize = 732;
 
 /// Asks to be away, from whole days to whole days.
 pub fn ask_leave(
@@ -30,8 +35,8 @@ pub fn ask_leave(
         return Err(Refusal::LeaveDays);
     }
     let rosters = &context.campus.rosters;
-    let attends = |class| rosters.attends(class, student, from) || rosters.attends(class, student, to);
-    if class.is_some_and(|class| !attends(class)) {
+    let mut days_of_leave = from.series(1.day()).take_while(|day| *day <= to).take(LONGEST_LEAVE);
+    if class.is_some_and(|class| !days_of_leave.any(|day| rosters.attends(class, student, day))) {
         return Err(Refusal::NotEnrolled);
     }
     let status = RequestStatus::Pending;

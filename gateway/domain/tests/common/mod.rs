@@ -19,7 +19,7 @@ use rollcall_domain::Refusal;
 use rollcall_domain::campus::{Class, Course, Device, DeviceKind, DeviceStatus, Item, Room};
 use rollcall_domain::clock_offset::BoxClock;
 use rollcall_domain::code::{Code, Pseudonyms};
-use rollcall_domain::decide::{Context, due, lifecycle, marking, qr, requests, scan, unmatched};
+use rollcall_domain::decide::{Context, due, lifecycle, marking, qr, requests, roster, scan, unmatched};
 use rollcall_domain::event::{Actor, CampusEvent, Entry, Event, How, Origin, SessionEvent, UnmatchedScan};
 use rollcall_domain::ids::*;
 use rollcall_domain::mark::Mark;
@@ -28,7 +28,7 @@ use rollcall_domain::people::{PersonName, Student, StudentDetails, Teacher};
 use rollcall_domain::policy::Policy;
 use rollcall_domain::roster::{Days, Link};
 use rollcall_domain::scan::{Claim, DedupKey, Direction, Method, Outcome, Scan};
-use rollcall_domain::session::{Meeting, Session};
+use rollcall_domain::session::{Meeting, Session, SessionStatus};
 use rollcall_domain::state::State;
 use rollcall_domain::timetable::Plan;
 
@@ -165,6 +165,10 @@ impl World {
         self.log.push(entry);
     }
 
+    pub fn append_all(&mut self, events: Vec<Event>) {
+        events.into_iter().for_each(|event| self.append(event));
+    }
+
     pub fn session_event(&mut self, id: SessionId, event: SessionEvent) {
         self.append(Event::Session(id, event));
     }
@@ -242,6 +246,49 @@ impl World {
         Ok(())
     }
 
+    pub fn cancel(&mut self, id: SessionId) -> Result<(), Refusal> {
+        let event = lifecycle::cancel(self.session(id), How::ByPerson)?;
+        self.session_event(id, event);
+        Ok(())
+    }
+
+    pub fn reinstate(&mut self, id: SessionId) -> Result<(), Refusal> {
+        let plan = self.session(id).meeting.plan();
+        let others = self.state.numbered(plan.class, Some(id));
+        let events = lifecycle::reinstate(self.session(id), plan, &others)?;
+        events.into_iter().for_each(|event| self.session_event(id, event));
+        Ok(())
+    }
+
+    /// Moves the start to `starts`; the end stays.
+    pub fn begin_at(&mut self, id: SessionId, starts: Moment) -> Result<(), Refusal> {
+        let plan = Plan { starts, ..self.session(id).meeting.plan() };
+        let others = self.state.numbered(plan.class, Some(id));
+        let event = lifecycle::edit(self.session(id), plan, true, &others)?;
+        self.session_event(id, event);
+        Ok(())
+    }
+
+    pub fn delete(&mut self, id: SessionId, student: StudentId) -> Result<(), Refusal> {
+        let event = marking::delete(self.session(id), student, true)?;
+        self.session_event(id, event);
+        Ok(())
+    }
+
+    pub fn merge(&mut self, from: StudentId, into: StudentId) -> Result<(), Refusal> {
+        let events = roster::merge(&self.state, from, into)?;
+        self.append_all(events);
+        Ok(())
+    }
+
+    pub fn version(&self, id: SessionId, student: StudentId) -> u32 {
+        self.session(id).records.get(&student).map_or(0, |record| record.version)
+    }
+
+    pub fn status(&self, id: SessionId) -> SessionStatus {
+        self.session(id).meeting.status
+    }
+
     pub fn bind(&mut self, id: SessionId, name: &str) -> Result<(), Refusal> {
         let bound = lifecycle::bind(self.session(id), &device(name), self.state.meetings())?;
         bound.into_iter().for_each(|event| self.session_event(id, event));
@@ -265,8 +312,14 @@ impl World {
         captured_at: Moment,
         direction: Option<Direction>,
     ) -> Outcome {
+        let scan = self.made(name, who, captured_at, direction);
+        self.submit(scan)
+    }
+
+    /// A scan by card that is received now, not handed in yet.
+    pub fn made(&mut self, name: &str, who: &str, captured_at: Moment, direction: Option<Direction>) -> Scan {
         self.scans += 1;
-        let scan = Scan {
+        Scan {
             device: device(name),
             scan_id: None,
             dedup: DedupKey::of_id(&device(name), &self.scans.to_string(), &pseudonyms()),
@@ -278,8 +331,7 @@ impl World {
             method: Some(Method::Card),
             quality_milli: None,
             direction,
-        };
-        self.submit(scan)
+        }
     }
 
     /// The whole way of a scan: quality, student, meeting, meaning; one that was stored is only repeated.
@@ -288,6 +340,9 @@ impl World {
     }
 
     pub fn submit_with(&mut self, scan: Scan, auto_open: scan::AutoOpen) -> Outcome {
+        if let Some(first) = self.state.scans.get(&scan.dedup) {
+            return self.first_answer(*first);
+        }
         let placed = unmatched::place(&self.state.campus, &self.policy, &scan, self.state.meetings());
         let (student, id) = match placed {
             Ok(found) => found,
@@ -299,6 +354,14 @@ impl World {
         }
         decision.events.into_iter().for_each(|event| self.session_event(id, event));
         decision.outcome
+    }
+
+    fn first_answer(&self, seq: Seq) -> Outcome {
+        match self.log.iter().find(|entry| entry.seq == seq).map(|entry| &entry.event) {
+            Some(Event::Session(_, SessionEvent::Scanned(scanned))) => scanned.outcome,
+            Some(Event::Unmatched(kept)) => Outcome::Unmatched(kept.reason),
+            other => panic!("{seq} is not a scan: {other:?}"),
+        }
     }
 
     fn keep(&mut self, kept: UnmatchedScan) -> Outcome {
@@ -341,7 +404,17 @@ impl World {
     }
 
     pub fn tap(&mut self, id: SessionId, student: StudentId) -> Result<Mark, Refusal> {
-        let visit = qr::Visit { captured_at: self.now, browser: None, flags: BTreeSet::new() };
+        self.tap_asked_at(id, student, self.now)
+    }
+
+    /// A tap now, at a page that was asked for at `captured_at`.
+    pub fn tap_asked_at(
+        &mut self,
+        id: SessionId,
+        student: StudentId,
+        captured_at: Moment,
+    ) -> Result<Mark, Refusal> {
+        let visit = qr::Visit { captured_at, browser: None, flags: BTreeSet::new() };
         let tap = qr::tap(self.session(id), &self.context(), student, visit);
         tap.event.into_iter().for_each(|event| self.session_event(id, event));
         tap.answer

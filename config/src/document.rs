@@ -1,10 +1,13 @@
 //! The TOML file: from bytes to values with their lines.
 //!
-//! Promises: every syntax error is reported, and so is every mistake on the lines that could be
-//! read all the same; any bytes at all give problems, never a panic.
+//! Promises: the syntax errors that the parser finds are reported, one for each line, and so are
+//! the mistakes on lines that none of them disfigures; any bytes at all give problems, never a
+//! panic, in time proportional to their number.
 //!
-//! Refuses: files over [`LARGEST`], and quoting the file (a line may hold a secret).
+//! Refuses: promising that no error hides another (mending one line may bring out the next), and
+//! quoting the file's values (a line may hold a secret). Names of keys are quoted.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +15,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{Fault, Origin, Problem};
-use crate::value::{Field, Raw, Written};
+use crate::value::{Field, Raw, Written, shown};
 
 /// Settings of this length are a mistake, such as a database named as the file.
-pub(crate) const LARGEST: u64 = 1024 * 1024;
+pub(crate) const LARGEST: u64 = 64 * 1024;
 
 /// What a file says.
 pub(crate) struct Document {
@@ -27,7 +30,7 @@ pub(crate) struct Document {
 
 /// Reads the text of a file. `path` is what the problems name it by.
 pub(crate) fn parse(path: &Arc<Path>, bytes: &[u8]) -> Document {
-    let lines = Lines { path, bytes };
+    let lines = Lines::new(path, bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -41,14 +44,13 @@ pub(crate) fn parse(path: &Arc<Path>, bytes: &[u8]) -> Document {
         }
     };
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut broken: Vec<usize> = Vec::new();
+    let mut broken = BTreeSet::new();
     let mut problems = Vec::new();
     for error in &errors {
-        let offset = error.span().map_or(0, |span| span.start);
-        let line = lines.line(offset);
-        if !broken.contains(&line) {
-            broken.push(line);
-            problems.push(syntax(lines.origin(offset), error.message()));
+        let span = error.span().unwrap_or_default();
+        if broken.insert(lines.line(span.start)) {
+            let name = text.get(span.clone()).unwrap_or_default();
+            problems.push(syntax(lines.origin(span.start), error.message(), name));
         }
     }
     let reader = Reader { lines: &lines, broken: &broken };
@@ -57,16 +59,43 @@ pub(crate) fn parse(path: &Arc<Path>, bytes: &[u8]) -> Document {
 
 /// One value, as the environment and the settings page give it; problems carry no line.
 pub(crate) fn parse_value(origin: &Origin, text: &str) -> Result<Written, String> {
-    let value = DeValue::parse(text).map_err(|error| error.message().to_owned())?;
+    let value = DeValue::parse(text).map_err(|error| plain(error.message(), ""))?;
     Ok(Written { origin: origin.clone(), raw: unlocated(origin, value.get_ref()) })
 }
 
-fn syntax(origin: Origin, message: &str) -> Problem {
-    let advice = if message.contains("must be quoted")
-        || message.starts_with("invalid float")
-        || message.starts_with("invalid integer")
-        || message.starts_with("invalid boolean")
-    {
+/// The parser's messages about a word that is neither quoted nor a number, a flag or a date. It
+/// guesses from the first letters what the word was to be: `Nairobi` begins like `nan`.
+const UNQUOTED: &[&str] = &[
+    "string values must be quoted",
+    "invalid float",
+    "invalid integer",
+    "invalid boolean",
+    "invalid date-time",
+    "invalid binary",
+    "invalid octal",
+    "invalid hexadecimal",
+    "invalid mantissa",
+    "invalid fraction",
+    "invalid exponent",
+];
+
+fn is_unquoted(message: &str) -> bool {
+    UNQUOTED.iter().any(|known| message.starts_with(known))
+}
+
+/// The parser's message as people would say it. `name` is what it points at.
+fn plain(message: &str, name: &str) -> String {
+    if is_unquoted(message) {
+        "text without quotes".to_owned()
+    } else if message.starts_with("duplicate key") && !name.is_empty() {
+        format!("duplicate key {}", shown(name.trim_matches(['"', '\''])))
+    } else {
+        message.to_owned()
+    }
+}
+
+fn syntax(origin: Origin, message: &str, name: &str) -> Problem {
+    let advice = if is_unquoted(message) {
         "put text in quotes: key = \"text\""
     } else if message.starts_with("duplicate key") {
         "keep one of the two"
@@ -80,40 +109,60 @@ fn syntax(origin: Origin, message: &str) -> Problem {
     Problem {
         origin,
         key: String::new(),
-        fault: Fault::Syntax { message: message.to_owned() },
+        fault: Fault::Syntax { message: plain(message, name) },
         advice: advice.to_owned(),
     }
 }
 
-/// Finds the line of an offset.
+/// Finds the line of an offset. Everything is counted once, however often it is asked for.
 struct Lines<'a> {
     path: &'a Arc<Path>,
-    bytes: &'a [u8],
+    /// Where each line begins.
+    starts: Vec<usize>,
+    /// How many characters begin before each byte, and before the end.
+    characters: Vec<usize>,
 }
 
-impl Lines<'_> {
-    fn before(&self, offset: usize) -> &[u8] {
-        self.bytes.get(..offset).unwrap_or(self.bytes)
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+impl<'a> Lines<'a> {
+    fn new(path: &'a Arc<Path>, bytes: &[u8]) -> Self {
+        let mut starts = vec![0];
+        let mut characters = vec![0];
+        let mut count = 0_usize;
+        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        for (offset, byte) in bytes.iter().enumerate() {
+            // All bytes of a character but its first are of the form 10xxxxxx.
+            count += usize::from(offset >= mark && byte & 0b1100_0000 != 0b1000_0000);
+            characters.push(count);
+            if *byte == b'\n' {
+                starts.push(offset + 1);
+            }
+        }
+        Self { path, starts, characters }
     }
 
     fn line(&self, offset: usize) -> usize {
-        self.before(offset).iter().filter(|byte| **byte == b'\n').count() + 1
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        self.characters.get(offset).or(self.characters.last()).copied().unwrap_or_default()
     }
 
     /// Columns count characters, as editors do.
     fn origin(&self, offset: usize) -> Origin {
-        let before = self.before(offset);
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let characters = String::from_utf8_lossy(before.get(start..).unwrap_or_default());
-        let column = characters.trim_start_matches('\u{feff}').chars().count() + 1;
-        Origin::File { path: Arc::clone(self.path), line: self.line(offset), column }
+        let line = self.line(offset);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let column = self.characters_before(offset) - self.characters_before(start) + 1;
+        Origin::File { path: Arc::clone(self.path), line, column }
     }
 }
 
 /// Turns the parser's tree into ours, leaving out what a syntax error may have disfigured.
 struct Reader<'a> {
     lines: &'a Lines<'a>,
-    broken: &'a [usize],
+    broken: &'a BTreeSet<usize>,
 }
 
 impl Reader<'_> {
@@ -136,11 +185,8 @@ impl Reader<'_> {
     }
 
     fn is_sound(&self, start: usize, end: usize) -> bool {
-        if self.broken.is_empty() {
-            return true;
-        }
         let (first, last) = (self.lines.line(start), self.lines.line(end));
-        !self.broken.iter().any(|line| (first.min(last)..=first.max(last)).contains(line))
+        self.broken.range(first.min(last)..=first.max(last)).next().is_none()
     }
 
     fn written(&self, value: &Spanned<DeValue<'_>>) -> Written {

@@ -1,6 +1,7 @@
 //! What the environment says: overrides of settings, and the few variables of other names.
 //!
-//! Promises: only what is named here is looked at; values of secrets are never shown.
+//! Promises: only what is named here is looked at; values of secrets are never shown; variables
+//! that look meant for the gateway but say nothing to it can be warned about.
 //!
 //! Refuses: reading the process's environment by itself. The caller hands it in.
 
@@ -8,12 +9,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::document;
+use crate::foreign;
+use crate::form::{self, Form, Refusal};
 use crate::key::{Key, Kind, VARIABLE_PREFIX, variable_of};
 use crate::keys;
 use crate::problem::{Fault, Origin, Problem};
 use crate::secret::Secret;
 use crate::suggest;
-use crate::value::{Raw, Written};
+use crate::value::{NOT_SHOWN, Raw, Written};
 
 /// The variables that concern the gateway.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +33,8 @@ pub struct Environment {
     pub firestore_emulator: Option<String>,
     /// What is wrong with the variables of other names.
     problems: Vec<Problem>,
+    /// Variables that nobody reads although they look meant for the gateway, each with a reason.
+    ignored: Vec<String>,
 }
 
 impl Environment {
@@ -51,17 +56,48 @@ impl Environment {
             }
         }
         environment.overrides.sort_by(|one, other| one.0.cmp(&other.0));
+        environment.ignored.sort();
         environment
     }
 
     fn take(&mut self, name: &str, value: OsString) {
         match name {
-            "FIREBASE_CREDENTIALS_PATH" => self.firebase_path = Some(PathBuf::from(value)),
+            "FIREBASE_CREDENTIALS_PATH" => {
+                let refusal = Form::FilePath.check(&value.to_string_lossy()).err();
+                self.firebase_path = self.unless(refusal, name, &Form::FilePath.wanted(), value.into());
+            }
             "ROLLCALL_ADMIN_PASSWORD" => self.admin_password = self.text(name, value).map(Secret::new),
             "FIREBASE_CREDENTIALS_JSON" => self.firebase_json = self.text(name, value).map(Secret::new),
-            "FIRESTORE_EMULATOR_HOST" => self.firestore_emulator = self.text(name, value),
-            _ => {}
+            "FIRESTORE_EMULATOR_HOST" => {
+                let Some(host) = self.text(name, value) else { return };
+                let refusal = form::host_and_port(&host).err();
+                let wanted = "it as \"127.0.0.1:8085\", without http://";
+                self.firestore_emulator = self.unless(refusal, name, wanted, host);
+            }
+            _ => self.ignored.extend(foreign::remark(name)),
         }
+    }
+
+    /// The value, unless it was refused: then it is neither kept nor shown.
+    fn unless<T>(&mut self, refusal: Option<Refusal>, name: &str, wanted: &str, value: T) -> Option<T> {
+        let Some(Refusal { why, advice }) = refusal else { return Some(value) };
+        self.problems.push(Problem {
+            origin: Origin::Variable(name.to_owned()),
+            key: String::new(),
+            fault: Fault::Malformed { found: NOT_SHOWN.to_owned(), why },
+            advice: advice.unwrap_or_else(|| format!("write {wanted}")),
+        });
+        None
+    }
+
+    /// Whether one of the variables of other names was refused.
+    pub(crate) fn is_damaged(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// A line for each variable that looks meant for the gateway but is not read, and why.
+    pub fn ignored(&self) -> impl Iterator<Item = &str> {
+        self.ignored.iter().map(String::as_str)
     }
 
     fn text(&mut self, name: &str, value: OsString) -> Option<String> {
@@ -136,9 +172,12 @@ fn unknown(name: &str) -> Problem {
     let path = name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name).to_lowercase().replace("__", ".");
     let names: Vec<String> = keys::keys().map(Key::variable).collect();
     let last = path.rsplit('.').next().unwrap_or_default();
-    let advice = match keys::find(&path) {
-        Some(key) => format!("write it in capitals: {}", key.variable()),
-        None => match suggest::nearest(name, names.iter().map(String::as_str)) {
+    let whole =
+        keys::keys().find(|key| path.strip_prefix(key.path).is_some_and(|rest| rest.starts_with('.')));
+    let advice = match (keys::find(&path), whole) {
+        (Some(key), _) => format!("write it in capitals: {}", key.variable()),
+        (None, Some(key)) => format!("set {} as a whole: write {}", key.variable(), key.kind.wanted()),
+        (None, None) => match suggest::nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near}?"),
             None => match homes(last).as_slice() {
                 [] => "unset it; every key is in rollcall.example.toml".to_owned(),

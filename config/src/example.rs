@@ -3,11 +3,10 @@
 //! Promises: every key, with its meaning, its bounds and its default; as it stands it changes
 //! nothing, because every key is behind a `#`.
 
-use std::fmt::Write as _;
-
 use crate::form::Form;
 use crate::key::{Initial, Key, Kind};
 use crate::keys;
+use crate::print::append;
 use crate::suggest;
 
 const HEAD: &str = "\
@@ -68,12 +67,5 @@ fn explain(out: &mut String, key: &Key) {
     }
     if !notes.is_empty() {
         append(out, format_args!("# ({})\n", notes.join("; ")));
-    }
-}
-
-/// Writing to a `String` cannot fail.
-fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
-    if out.write_fmt(text).is_err() {
-        out.push('\n');
     }
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use crate::document::LARGEST;
 use crate::problem::{Fault, Origin, Problem};
 
-/// The file that is read when none is named, if it exists.
+/// The file that is read when none is named, if it is there.
 pub const STANDARD_FILE: &str = "/etc/rollcall/rollcall.toml";
 
 /// Which file holds the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigFile {
-    /// [`STANDARD_FILE`] if it exists, else no file at all.
-    Standard,
+    /// This one if it exists, else no file at all; see [`ConfigFile::standard`].
+    IfPresent(PathBuf),
     /// This one; it must exist.
     Named(PathBuf),
 }
@@ -41,51 +41,69 @@ impl Source {
 }
 
 impl ConfigFile {
-    /// Reads it; `None` when no file is named and the standard one does not exist.
-    pub(crate) fn read(&self) -> Result<Option<Source>, Vec<Problem>> {
-        let (path, named) = match self {
-            Self::Standard => (Path::new(STANDARD_FILE), false),
-            Self::Named(path) => (path.as_path(), true),
-        };
+    /// [`STANDARD_FILE`] if it exists.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self::IfPresent(PathBuf::from(STANDARD_FILE))
+    }
+
+    /// Where it is, or would be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::IfPresent(path) | Self::Named(path) => path,
+        }
+    }
+
+    /// Reads it; `None` when it does not exist and need not.
+    pub(crate) fn read(&self) -> Result<Option<Source>, Box<Problem>> {
+        let path = self.path();
         match bytes_of(path) {
             Ok(bytes) => Ok(Some(Source::new(path, bytes))),
-            Err(Fault::FileMissing) if !named => Ok(None),
-            Err(fault) => Err(vec![file_problem(path, fault)]),
+            Err((Fault::FileMissing, _)) if matches!(self, Self::IfPresent(_)) => Ok(None),
+            Err((fault, advice)) => {
+                let origin = Origin::File { path: Arc::from(path), line: 0, column: 0 };
+                Err(Box::new(Problem { origin, key: String::new(), fault, advice: advice.to_owned() }))
+            }
         }
     }
 }
 
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => Fault::FileMissing,
-        _ => Fault::Unreadable { reason: reason(&error) },
-    };
-    let about = std::fs::metadata(path).map_err(unreadable)?;
-    if !about.is_file() {
-        return Err(Fault::NotAFile);
+/// The bytes, or what is wrong and what to do.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, (Fault, &'static str)> {
+    let about = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if about.is_dir() {
+        return Err((Fault::IsAFolder, "name the file itself, such as rollcall.toml in that folder"));
     }
-    let file = File::open(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err((Fault::NotAFile, "name a regular file; devices and pipes are not read"));
+    }
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
-        return Err(Fault::TooLarge { bytes: about.len(), limit: LARGEST });
+        let fault = Fault::TooLarge { bytes: about.len(), limit: LARGEST };
+        return Err((fault, "check that this is the settings file"));
     }
     Ok(bytes)
 }
 
-/// The system's words without the number that only programmers look up.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+fn unreadable(error: &std::io::Error) -> (Fault, &'static str) {
+    let advice = match error.kind() {
+        ErrorKind::NotFound => {
+            let advice = "check the path given with --config, or leave it out to run on the defaults";
+            return (Fault::FileMissing, advice);
+        }
+        ErrorKind::PermissionDenied => "let the gateway's user read it",
+        ErrorKind::NotADirectory => "check the path: what stands before a slash must be a folder",
+        _ => "check the path, the links on it and the disk",
+    };
+    (Fault::Unreadable { reason: reason(error) }, advice)
 }
 
-fn file_problem(path: &Path, fault: Fault) -> Problem {
-    let advice = match &fault {
-        Fault::FileMissing => "check the path given with --config, or leave it out to run on the defaults",
-        Fault::NotAFile => "name the file itself, such as rollcall.toml in that folder",
-        Fault::TooLarge { .. } => "check that this is the settings file",
-        _ => "let the gateway's user read it",
-    };
-    let origin = Origin::File { path: Arc::from(path), line: 0, column: 0 };
-    Problem { origin, key: String::new(), fault, advice: advice.to_owned() }
+/// The system's words without the number that only programmers look up, in the style of our own.
+#[must_use]
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -9,9 +9,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
+use crate::layers::Layers;
 use crate::problem::{Fault, Origin, Problem};
 use crate::secret::Secret;
-use crate::settings::Settings;
+use crate::value::NOT_SHOWN;
 
 /// The file beside the settings that is taken when nothing is set.
 const BESIDE: &str = "firebase-credentials.json";
@@ -40,48 +41,46 @@ impl fmt::Display for FirebaseSource {
     }
 }
 
+const PROJECT: &str = "upstream.firestore.project";
+const CREDENTIALS_PATH: &str = "upstream.firestore.credentials_path";
+
 /// The source in force; looks at the disk only for the file beside the settings.
-pub(crate) fn resolve(environment: &Environment, settings: &Settings, folder: &Path) -> FirebaseSource {
-    let named = |path: &PathBuf, named_by| FirebaseSource::File { path: path.clone(), named_by };
+pub(crate) fn resolve(environment: &Environment, layers: &Layers, folder: &Path) -> FirebaseSource {
+    let named = |path: PathBuf, named_by| FirebaseSource::File { path, named_by };
     let beside = folder.join(BESIDE);
+    let written = layers.values.get(CREDENTIALS_PATH).and_then(|at| at.value.as_str());
     if let Some(host) = &environment.firestore_emulator {
         FirebaseSource::Emulator(host.clone())
     } else if let Some(json) = &environment.firebase_json {
         FirebaseSource::Json(json.clone())
     } else if let Some(path) = &environment.firebase_path {
-        named(path, "FIREBASE_CREDENTIALS_PATH")
-    } else if let Some(path) = &settings.upstream.firestore.credentials_path {
-        named(path, "upstream.firestore.credentials_path")
+        named(path.clone(), "FIREBASE_CREDENTIALS_PATH")
+    } else if let Some(path) = written {
+        named(PathBuf::from(path), CREDENTIALS_PATH)
     } else if beside.is_file() {
-        named(&beside, "beside the settings")
+        named(beside, "beside the settings")
     } else {
         FirebaseSource::Nowhere
     }
 }
 
-/// What is wrong with the source in force, if Firestore is to be used at all.
-pub(crate) fn check(source: &FirebaseSource, settings: &Settings, project_at: &Origin) -> Option<Problem> {
-    settings.upstream.firestore.project.as_ref()?;
+/// What is wrong with the source in force, if Firestore is to be used at all. Whatever else is
+/// wrong with the settings, this needs its own two keys alone.
+pub(crate) fn check(source: &FirebaseSource, environment: &Environment, layers: &Layers) -> Option<Problem> {
+    let project = layers.sound(PROJECT)?;
     match source {
-        FirebaseSource::Emulator(host) => emulator(host),
         FirebaseSource::Json(json) => service_account(json),
-        FirebaseSource::File { .. } => None,
-        FirebaseSource::Nowhere => Some(Problem {
-            origin: project_at.clone(),
-            key: "upstream.firestore.project".to_owned(),
+        FirebaseSource::Emulator(_) | FirebaseSource::File { .. } => None,
+        // A variable that was refused is the cause, and said already.
+        FirebaseSource::Nowhere if environment.is_damaged() => None,
+        FirebaseSource::Nowhere => layers.absent(CREDENTIALS_PATH).then(|| Problem {
+            origin: project.origin.clone(),
+            key: PROJECT.to_owned(),
             fault: Fault::Alone { other: "credentials" },
             advice: "set credentials_path or FIREBASE_CREDENTIALS_PATH to the service account's file"
                 .to_owned(),
         }),
     }
-}
-
-fn emulator(host: &str) -> Option<Problem> {
-    let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    port.is_none().then(|| {
-        let why = "is not a host and a port".to_owned();
-        variable("FIRESTORE_EMULATOR_HOST", why, "write it as \"127.0.0.1:8085\", without http://")
-    })
 }
 
 fn service_account(json: &Secret) -> Option<Problem> {
@@ -101,7 +100,7 @@ fn variable(name: &str, why: String, advice: &str) -> Problem {
     Problem {
         origin: Origin::Variable(name.to_owned()),
         key: String::new(),
-        fault: Fault::Malformed { found: "the text (not shown)".to_owned(), why },
+        fault: Fault::Malformed { found: NOT_SHOWN.to_owned(), why },
         advice: advice.to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use crate::environment::Environment;
 use crate::file::Source;
 use crate::key::{Initial, Key};
 use crate::keys;
-use crate::problem::{Fault, Origin, Problem};
+use crate::problem::{Fault, MOST, Origin, Problem};
 use crate::suggest;
 use crate::value::{Field, Raw, Written, check, quote};
 
@@ -33,12 +33,19 @@ pub(crate) struct Layers {
     pub(crate) problems: Vec<Problem>,
     /// Whether the file could not be read to its end, so that values may be missing.
     pub(crate) incomplete: bool,
+    /// How many names nobody knows.
+    unknown: usize,
 }
 
 /// Lays the three over one another.
 pub(crate) fn lay(source: Option<&Source>, environment: &Environment) -> Layers {
-    let mut layers =
-        Layers { values: BTreeMap::new(), refused: Vec::new(), problems: Vec::new(), incomplete: false };
+    let mut layers = Layers {
+        values: BTreeMap::new(),
+        refused: Vec::new(),
+        problems: Vec::new(),
+        incomplete: false,
+        unknown: 0,
+    };
     layers.defaults();
     if let Some(source) = source {
         let Document { fields, problems } = document::parse(&source.path, &source.bytes);
@@ -58,6 +65,18 @@ pub(crate) fn lay(source: Option<&Source>, environment: &Environment) -> Layers 
 }
 
 impl Layers {
+    /// The value of a key for rules that look at others too: `None` if it was refused, or if a line
+    /// that could not be read may have set it.
+    pub(crate) fn sound(&self, path: &str) -> Option<&InForce> {
+        let known = !self.refused.contains(&path);
+        self.values.get(path).filter(|at| known && !(self.incomplete && at.origin == Origin::Default))
+    }
+
+    /// Whether a key certainly has no value.
+    pub(crate) fn absent(&self, path: &str) -> bool {
+        !self.incomplete && !self.values.contains_key(path) && !self.refused.contains(&path)
+    }
+
     fn defaults(&mut self) {
         for key in keys::keys() {
             self.put_default(key);
@@ -102,13 +121,16 @@ impl Layers {
             if let Some(key) = keys::find(&path) {
                 self.put(key, &field.value);
             } else if !keys::is_section(&path) {
-                self.problems.push(unknown(section, &path, field));
+                // Suggestions take long to find, and nobody reads the hundredth.
+                self.unknown += 1;
+                self.problems.push(unknown(section, &path, field, self.unknown <= MOST));
             } else if let Raw::Table(inside) = &field.value.raw {
                 self.section(&path, inside);
             } else {
+                let several = field.value.raw.is_sections();
                 self.problems.push(Problem {
                     origin: field.origin.clone(),
-                    fault: Fault::NotASection,
+                    fault: if several { Fault::ListOfSections } else { Fault::NotASection },
                     advice: format!("write [{path}], once, and its keys below"),
                     key: path,
                 });
@@ -118,13 +140,14 @@ impl Layers {
 }
 
 /// A name that the table does not know, with what was probably meant.
-fn unknown(section: &str, path: &str, field: &Field) -> Problem {
-    let table = matches!(field.value.raw, Raw::Table(_));
+fn unknown(section: &str, path: &str, field: &Field, suggest: bool) -> Problem {
+    let table = matches!(field.value.raw, Raw::Table(_)) || field.value.raw.is_sections();
     let (fault, advice) = if table && !section_has_values(section) {
-        (Fault::UnknownSection, advise_section(path))
+        (Fault::UnknownSection, suggest.then(|| advise_section(path)))
     } else {
-        (Fault::UnknownKey, advise_key(section, &field.name))
+        (Fault::UnknownKey, suggest.then(|| advise_key(section, &field.name)))
     };
+    let advice = advice.unwrap_or_else(|| "remove it; rollcall.example.toml lists every key".to_owned());
     let key = if path.chars().count() > 60 { quote(path) } else { path.to_owned() };
     Problem { origin: field.origin.clone(), key, fault, advice }
 }

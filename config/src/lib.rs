@@ -1,9 +1,10 @@
 //! Typed settings: defaults, then the TOML file, then the environment; validated once.
 //!
-//! Promises: every mistake is reported in one go, each with its key, its line or variable and what
-//! to write instead; a value that was accepted needs no further checking anywhere; what the
-//! settings file may hold, its example, its printout and its error messages come from one table
-//! of keys ([`keys()`]).
+//! Promises: mistakes are reported in one go, each with its key, its line or variable and what to
+//! write instead. Two things hold some back, and the count says so: a file that cannot be read to
+//! its end, and more than a hundred mistakes. A value that was accepted needs no further checking
+//! anywhere, except that paths are compared as written; what the settings file may hold, its
+//! example, its printout and its error messages come from one table of keys ([`keys()`]).
 //!
 //! Refuses: reading the environment or the settings page by itself (they are handed in), looking
 //! at the world beyond the file (whether an address is free is for who opens it), and showing
@@ -26,6 +27,7 @@ mod environment;
 mod example;
 mod file;
 mod firebase;
+mod foreign;
 mod form;
 mod key;
 mod keys;
@@ -43,7 +45,7 @@ mod value;
 
 pub use environment::Environment;
 pub use example::example;
-pub use file::{ConfigFile, STANDARD_FILE, Source};
+pub use file::{ConfigFile, STANDARD_FILE, Source, reason};
 pub use firebase::FirebaseSource;
 pub use form::Form;
 pub use key::{Initial, Key, Kind};

@@ -1,13 +1,13 @@
 //! Settings that were accepted, and where each value comes from.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::environment::Environment;
-use crate::file::{ConfigFile, STANDARD_FILE, Source};
+use crate::file::{ConfigFile, Source};
 use crate::firebase::{self, FirebaseSource};
 use crate::key::Key;
 use crate::keys;
@@ -23,6 +23,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Which Firebase credentials are in force.
     pub firebase: FirebaseSource,
+    /// The file that was read; `None` if there was none.
+    pub file: Option<PathBuf>,
     /// Every key with what is in force, in the order of the table.
     pub(crate) entries: Vec<Entry>,
 }
@@ -62,43 +64,46 @@ impl Loaded {
 /// Reads the file and lays the environment over it.
 ///
 /// # Errors
-/// Everything that is wrong with either, at once.
+/// Everything that is wrong with either, as far as it can be told: what a file that cannot be read
+/// to its end may hold besides is not judged, and the count says so.
 pub fn load(file: &ConfigFile, environment: &Environment) -> Result<Loaded, Problems> {
+    let folder = file.path().parent().unwrap_or(Path::new("."));
     match file.read() {
-        Ok(source) => compose(source.as_ref(), environment, Vec::new()),
-        Err(problems) => compose(None, environment, problems),
+        Ok(source) => compose(source.as_ref(), folder, environment, None),
+        Err(problem) => compose(None, folder, environment, Some(*problem)),
     }
 }
 
 /// The same for a file that is already in memory.
 ///
 /// # Errors
-/// Everything that is wrong with it or the environment, at once.
+/// The same.
 pub fn load_source(source: &Source, environment: &Environment) -> Result<Loaded, Problems> {
-    compose(Some(source), environment, Vec::new())
+    compose(Some(source), source.folder(), environment, None)
 }
 
+/// `unread` is why there is no source although there should be one.
 fn compose(
     source: Option<&Source>,
+    folder: &Path,
     environment: &Environment,
-    mut problems: Vec<Problem>,
+    unread: Option<Problem>,
 ) -> Result<Loaded, Problems> {
     let mut layers = layers::lay(source, environment);
-    let complete = problems.is_empty() && !layers.incomplete;
-    problems.append(&mut layers.problems);
-    if complete {
-        problems.extend(together::check(&layers));
+    layers.incomplete |= unread.is_some();
+    let mut problems = std::mem::take(&mut layers.problems);
+    problems.extend(unread);
+    problems.extend(together::check(&layers));
+    let firebase = firebase::resolve(environment, &layers, folder);
+    problems.extend(firebase::check(&firebase, environment, &layers));
+    if !problems.is_empty() {
+        return Err(Problems::sorted(problems).incomplete(layers.incomplete));
     }
-    let folder = source.map_or_else(|| Path::new(STANDARD_FILE).parent(), |source| Some(source.folder()));
-    // A partial view would mislead: credentials are judged once the rest is right.
-    Problems::among(problems)?;
     let settings = settings(&layers)?;
-    let firebase = firebase::resolve(environment, &settings, folder.unwrap_or(Path::new(".")));
-    let project = layers.values.get("upstream.firestore.project").map_or(&Origin::Default, |at| &at.origin);
-    Problems::among(firebase::check(&firebase, &settings, project).into_iter().collect())?;
     let entries =
         keys::keys().map(|key| Entry { key, in_force: layers.values.get(key.path).cloned() }).collect();
-    Ok(Loaded { settings, firebase, entries })
+    let file = source.map(|source| source.path.to_path_buf());
+    Ok(Loaded { settings, firebase, file, entries })
 }
 
 fn settings(layers: &Layers) -> Result<Settings, Problems> {

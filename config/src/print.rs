@@ -59,7 +59,7 @@ fn commented(out: &mut String, text: &str, origin: &Origin) {
 }
 
 /// Writing to a `String` cannot fail.
-fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(crate) fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
     if out.write_fmt(text).is_err() {
         out.push('\n');
     }

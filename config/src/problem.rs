@@ -52,6 +52,8 @@ pub struct Problem {
 pub enum Fault {
     #[error("there is no such file")]
     FileMissing,
+    #[error("is a folder, not a file")]
+    IsAFolder,
     #[error("is not a file")]
     NotAFile,
     #[error("cannot be read ({reason})")]
@@ -68,6 +70,8 @@ pub enum Fault {
     UnknownSection,
     #[error("is a section, not a value")]
     NotASection,
+    #[error("is a list of sections, not one section")]
+    ListOfSections,
     #[error("is {found}, not {wanted}")]
     WrongType { found: String, wanted: &'static str },
     #[error("{found} is out of range")]
@@ -112,45 +116,80 @@ impl Problem {
     /// `/etc/rollcall/rollcall.toml is not a file` reads as a sentence, without a colon.
     fn origin_is_subject(&self) -> bool {
         self.key.is_empty()
-            && matches!(self.fault, Fault::NotAFile | Fault::Unreadable { .. } | Fault::TooLarge { .. })
+            && matches!(
+                self.fault,
+                Fault::IsAFolder | Fault::NotAFile | Fault::Unreadable { .. } | Fault::TooLarge { .. }
+            )
     }
 }
 
-/// Everything that is wrong, in the order of the file, then of the environment.
+/// So many are shown. Whoever has more has named the wrong file, or mends one cause for many.
+pub(crate) const MOST: usize = 100;
+
+/// What is wrong, in the order of the file, then of the environment: the first hundred of it.
 #[derive(Debug, Clone, PartialEq, Error)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    shown: Vec<Problem>,
+    more: usize,
+    incomplete: bool,
+}
 
 impl Problems {
     /// A single one.
     pub(crate) fn one(problem: Problem) -> Self {
-        Self(vec![problem])
+        Self { shown: vec![problem], more: 0, incomplete: false }
     }
 
     /// Several, in the order of the file, then of the environment.
     pub(crate) fn sorted(mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|one, other| one.origin.cmp(&other.origin).then_with(|| one.key.cmp(&other.key)));
         problems.dedup();
-        Self(problems)
+        let more = problems.len().saturating_sub(MOST);
+        problems.truncate(MOST);
+        Self { shown: problems, more, incomplete: false }
     }
 
-    /// The problems, if there are any.
-    pub(crate) fn among(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() { Ok(()) } else { Err(Self::sorted(problems)) }
+    /// Found although the file could not be read to its end: others may come to light.
+    pub(crate) fn incomplete(self, incomplete: bool) -> Self {
+        Self { incomplete, ..self }
     }
 
-    /// Each of them.
+    /// Those that are shown.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Problem> {
-        self.0.iter()
+        self.shown.iter()
+    }
+
+    /// How many were found, shown or not.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.shown.len() + self.more
+    }
+
+    /// How many there are, for the last line of a report.
+    #[must_use]
+    pub fn count(&self) -> String {
+        let noun = if self.found() == 1 { "problem" } else { "problems" };
+        let mut count = format!("{} {noun} in the settings", self.found());
+        if self.more > 0 {
+            count.push_str(&format!(", the first {MOST} shown"));
+        }
+        if self.incomplete {
+            count.push_str("; more may follow when the file can be read to its end");
+        }
+        count
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.shown.iter().enumerate() {
             if index > 0 {
                 writeln!(out)?;
             }
             write!(out, "{problem}")?;
+        }
+        if self.more > 0 {
+            write!(out, "\nand {} more", self.more)?;
         }
         Ok(())
     }

@@ -49,7 +49,8 @@ impl Serialize for Secret {
     }
 }
 
-/// A URL that may hold a password or a key: shown without user, password and query.
+/// A URL that may hold a password or a key: shown without user, password, path and query. The
+/// secret of a web hook often stands in its path.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct SecretUrl(Url);
@@ -81,7 +82,11 @@ impl fmt::Display for SecretUrl {
         if let Some(port) = url.port() {
             write!(out, ":{port}")?;
         }
-        out.write_str(url.path())?;
+        if matches!(url.path(), "" | "/") {
+            out.write_str(url.path())?;
+        } else {
+            write!(out, "/{MASK}")?;
+        }
         if url.query().is_some() {
             write!(out, "?{MASK}")?;
         }

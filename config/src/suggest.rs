@@ -1,7 +1,13 @@
 //! What somebody probably meant.
 
+/// A longer word is nobody's slip of the finger, and comparing it takes long.
+const LONGEST: usize = 64;
+
 /// The candidate nearest by edits, if it is near enough to be worth naming.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let word = word.to_lowercase();
     let reach = (word.chars().count() / 3).clamp(1, 4);
     candidates

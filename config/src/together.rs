@@ -3,15 +3,17 @@
 //! Promises: settings that pass make sense together: no half-configured TLS, no two listeners on
 //! one port, nothing switched on that a missing key keeps off.
 //!
-//! Refuses: judging a key whose own value was refused; that problem comes first.
+//! Refuses: judging a key whose own value was refused (that problem comes first), or that a line
+//! which could not be read may have set.
 
 use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
 
 use toml::Value;
 
 use crate::layers::{InForce, Layers};
 use crate::problem::{Fault, Origin, Problem};
-use crate::value::quote;
+use crate::value::shown;
 
 /// A key that does nothing without another, and what to do.
 const NEEDS: &[(&str, &str, &str)] = &[
@@ -42,13 +44,6 @@ pub(crate) fn check(layers: &Layers) -> Vec<Problem> {
     problems
 }
 
-fn sound<'a>(layers: &'a Layers, path: &str) -> Option<&'a InForce> {
-    if layers.refused.contains(&path) {
-        return None;
-    }
-    layers.values.get(path)
-}
-
 fn problem(at: &InForce, key: &str, fault: Fault, advice: impl Into<String>) -> Problem {
     Problem { origin: at.origin.clone(), key: key.to_owned(), fault, advice: advice.into() }
 }
@@ -56,9 +51,8 @@ fn problem(at: &InForce, key: &str, fault: Fault, advice: impl Into<String>) -> 
 fn needs(layers: &Layers) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     for (key, other, advice) in NEEDS {
-        let absent = !layers.values.contains_key(other) && !layers.refused.contains(other);
-        if let Some(at) = sound(layers, key)
-            && absent
+        if let Some(at) = layers.sound(key)
+            && layers.absent(other)
         {
             problems.push(problem(at, key, Fault::Alone { other }, *advice));
         }
@@ -70,7 +64,7 @@ fn ports(layers: &Layers) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen: Vec<(&'static str, SocketAddr, &InForce)> = Vec::new();
     for path in LISTENERS {
-        let Some(at) = sound(layers, path) else { continue };
+        let Some(at) = layers.sound(path) else { continue };
         let Some(address) = at.value.as_str().and_then(|text| text.parse::<SocketAddr>().ok()) else {
             continue;
         };
@@ -98,7 +92,7 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn not_less(layers: &Layers, key: &'static str, least: &'static str) -> Option<Problem> {
-    let (at, other) = (sound(layers, key)?, sound(layers, least)?);
+    let (at, other) = (layers.sound(key)?, layers.sound(least)?);
     let (value, bound) = (at.value.as_integer()?, other.value.as_integer()?);
     if value >= bound {
         return None;
@@ -114,10 +108,11 @@ fn not_less(layers: &Layers, key: &'static str, least: &'static str) -> Option<P
     Some(problem(at, key, Fault::Disagrees { other: least, why }, advice))
 }
 
-/// A copy of the data folder must not hold the key that opens it.
+/// A copy of the data folder must not hold the key that opens it. This sees what is written; what
+/// lies behind links and `..` is for whoever opens the folder.
 fn key_beside_data(layers: &Layers) -> Option<Problem> {
-    let (at, data) = (sound(layers, "store.key_file")?, sound(layers, "store.path")?);
-    let inside = std::path::Path::new(at.value.as_str()?).starts_with(data.value.as_str()?);
+    let (at, data) = (layers.sound("store.key_file")?, layers.sound("store.path")?);
+    let inside = plain_path(at.value.as_str()?).starts_with(plain_path(data.value.as_str()?));
     inside.then(|| {
         let fault = Fault::Disagrees {
             other: "store.path",
@@ -127,10 +122,15 @@ fn key_beside_data(layers: &Layers) -> Option<Problem> {
     })
 }
 
+/// Without the `.` that mean nothing.
+fn plain_path(text: &str) -> PathBuf {
+    Path::new(text).components().filter(|part| *part != Component::CurDir).collect()
+}
+
 /// Topics of mapped terminals under the face terminals' prefix would have two readers.
 fn topics(layers: &Layers) -> Vec<Problem> {
     let (Some(at), Some(prefix)) =
-        (sound(layers, "dialects.mapped"), sound(layers, "dialects.facesluice.prefix"))
+        (layers.sound("dialects.mapped"), layers.sound("dialects.facesluice.prefix"))
     else {
         return Vec::new();
     };
@@ -141,7 +141,7 @@ fn topics(layers: &Layers) -> Vec<Problem> {
         .filter_map(|entry| entry.get("topic").and_then(Value::as_str))
         .filter(|topic| overlap(topic, prefix))
         .map(|topic| {
-            let why = format!("{} reaches under {prefix}/", quote(topic));
+            let why = format!("{} reaches under {prefix}/", shown(topic));
             let fault = Fault::Disagrees { other: "dialects.facesluice.prefix", why };
             problem(at, "dialects.mapped", fault, "choose a topic that no other dialect uses")
         })

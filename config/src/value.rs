@@ -3,9 +3,11 @@
 //! Promises: what [`check`] returns has the kind and the range of its key, in one spelling; what
 //! it refuses comes back with every problem inside it, each at its own line.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use toml::{Table, Value};
 
-use crate::form::{Form, Refusal};
+use crate::form::{self, Form, Refusal};
 use crate::key::{Initial, Key, Kind};
 use crate::problem::{Fault, Origin, Problem};
 use crate::suggest;
@@ -41,6 +43,11 @@ pub(crate) struct Field {
 }
 
 impl Raw {
+    /// Whether it is what `[[name]]` makes.
+    pub(crate) fn is_sections(&self) -> bool {
+        matches!(self, Self::List(items) if matches!(items.first(), Some(Written { raw: Self::Table(_), .. })))
+    }
+
     /// What it is, for a person, without the value itself.
     fn description(&self) -> &'static str {
         match self {
@@ -49,6 +56,7 @@ impl Raw {
             Self::Fraction(_) => "a number with a fraction",
             Self::Flag(_) => "true or false",
             Self::Date => "a date",
+            Self::List(_) if self.is_sections() => "a list of sections",
             Self::List(_) => "a list",
             Self::Table(_) => "a section",
         }
@@ -132,7 +140,11 @@ impl At<'_> {
             Raw::Text(text)
                 if matches!(self.kind, Kind::Flag | Kind::Whole { .. } | Kind::Fraction { .. }) =>
             {
-                format!("the text {}", quote(text))
+                if form::may_quote(text) {
+                    format!("the text {}", quote(text))
+                } else {
+                    NOT_SHOWN.to_owned()
+                }
             }
             other => other.description().to_owned(),
         };
@@ -148,11 +160,19 @@ impl At<'_> {
     }
 }
 
+/// How a text is named that may be, or hold, a secret.
+pub(crate) const NOT_SHOWN: &str = "the text (not shown)";
+
 /// How a refused text is named, and what to do: neither gives away a secret.
 fn told(form: Form, text: &str, refusal: &Refusal) -> (String, String) {
-    let found = if form.may_quote(text) { quote(text) } else { "the text (not shown)".to_owned() };
+    let found = if form.may_quote(text) { quote(text) } else { NOT_SHOWN.to_owned() };
     let advice = refusal.advice.clone().unwrap_or_else(|| format!("write {}", form.wanted()));
     (found, advice)
+}
+
+/// In quotes if no secret can stand in it.
+pub(crate) fn shown(text: &str) -> String {
+    if form::may_quote(text) { quote(text) } else { NOT_SHOWN.to_owned() }
 }
 
 /// In quotes, on one line, not too long.
@@ -167,6 +187,7 @@ pub(crate) fn quote(text: &str) -> String {
 
 fn list(path: &str, form: Form, items: &[Written]) -> Result<Value, Vec<Problem>> {
     let mut checked = Vec::with_capacity(items.len());
+    let mut seen = BTreeSet::new();
     let mut problems = Vec::new();
     for item in items {
         let at = At { path, origin: &item.origin, kind: Kind::Text(form) };
@@ -175,7 +196,7 @@ fn list(path: &str, form: Form, items: &[Written]) -> Result<Value, Vec<Problem>
             other => Err(at.wrong_type(other, "text", None)),
         };
         match outcome {
-            Ok(value) if checked.contains(&value) => {}
+            Ok(value) if value.as_str().is_some_and(|text| !seen.insert(text.to_owned())) => {}
             Ok(value) => checked.push(value),
             Err(found) => problems.extend(found),
         }
@@ -249,17 +270,17 @@ fn unknown_field(path: String, fields: &'static [Key], field: &Field) -> Problem
 fn repeated(path: &str, fields: &'static [Key], items: &[Written]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for key in fields.iter().filter(|key| matches!(key.kind, Kind::Text(Form::Slug | Form::DeviceFilter))) {
-        let mut seen: Vec<(&str, &Origin)> = Vec::new();
+        let mut seen: BTreeMap<&str, &Origin> = BTreeMap::new();
         for (index, item) in items.iter().enumerate() {
             let Some((text, origin)) = text_of(item, key.path) else { continue };
-            match seen.iter().find(|(other, _)| *other == text) {
-                Some((_, first)) => problems.push(Problem {
+            match seen.get(text) {
+                Some(first) => problems.push(Problem {
                     origin: origin.clone(),
                     key: format!("{path}[{}].{}", index + 1, key.path),
-                    fault: Fault::Repeated { found: quote(text), first: (*first).clone() },
+                    fault: Fault::Repeated { found: shown(text), first: (*first).clone() },
                     advice: format!("give every entry a {} of its own", key.path),
                 }),
-                None => seen.push((text, origin)),
+                None => drop(seen.insert(text, origin)),
             }
         }
     }

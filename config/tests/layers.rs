@@ -92,6 +92,11 @@ fn variables_with_unknown_names_are_mistakes_with_a_suggestion() {
         ("ROLLCALL__HTTP__LISTN", "did you mean ROLLCALL__HTTP__LISTEN?"),
         ("ROLLCALL__http__listen", "write it in capitals: ROLLCALL__HTTP__LISTEN"),
         ("ROLLCALL__PORTAL__TOKEN", "did you mean ROLLCALL__UPSTREAM__PORTAL__TOKEN?"),
+        (
+            "ROLLCALL__DIALECTS__MAPPED__0__NAME",
+            "set ROLLCALL__DIALECTS__MAPPED as a whole: write a list of tables such as \
+             [{ name = \"lab-reader\", topic = \"lab/+/scan\", student = \"user.id\" }]",
+        ),
         ("ROLLCALL__XYZZY", "unset it; every key is in rollcall.example.toml"),
     ] {
         let problems = load_text("", &environment(&[(name, "1")])).unwrap_err();
@@ -100,9 +105,30 @@ fn variables_with_unknown_names_are_mistakes_with_a_suggestion() {
 }
 
 #[test]
-fn variables_with_one_underscore_are_none_of_our_business() {
-    let variables = environment(&[("ROLLCALL_SERVICE_HOST", "192.0.2.1"), ("ROLLCALL_PORT", "tcp://x")]);
+fn variables_that_an_orchestrator_sets_are_none_of_our_business() {
+    let variables = environment(&[
+        ("ROLLCALL_SERVICE_HOST", "192.0.2.1"),
+        ("ROLLCALL_SERVICE_PORT_HTTP", "8080"),
+        ("ROLLCALL_PORT", "tcp://x"),
+        ("ROLLCALL_PORT_8080_TCP_ADDR", "192.0.2.1"),
+    ]);
     assert!(load_text("", &variables).is_ok());
+    assert_eq!(variables.ignored().count(), 0);
+}
+
+#[test]
+fn variables_that_look_meant_for_us_but_are_not_read_are_remarked_and_no_mistake() {
+    for (name, advice) in [
+        ("ROLLCALL_HTTP_LISTEN", "did you mean ROLLCALL__HTTP__LISTEN?"),
+        ("rollcall__http__listen", "did you mean ROLLCALL__HTTP__LISTEN?"),
+        ("Rollcall_Admin_Password", "did you mean ROLLCALL_ADMIN_PASSWORD?"),
+        ("ROLLCALL_XYZZY", "settings are given as ROLLCALL__SECTION__KEY"),
+    ] {
+        let variables = environment(&[(name, "hunter2")]);
+        assert!(load_text("", &variables).is_ok());
+        let remarks: Vec<&str> = variables.ignored().collect();
+        assert_eq!(remarks, [format!("environment {name} is not read; {advice}")]);
+    }
 }
 
 #[test]

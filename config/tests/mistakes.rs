@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{complaints, load_bytes, no_environment};
+use common::{complaints, environment, load_bytes, load_text, no_environment};
 
 /// What is said about `golden/mistakes.toml`.
 const EXPECTED: &str = include_str!("golden/mistakes.txt");
@@ -20,7 +20,7 @@ fn syntax_errors_carry_line_and_column_and_do_not_hide_the_mistakes_elsewhere() 
     );
     assert_eq!(
         said,
-        "rollcall.toml:2:8: is not TOML: string values must be quoted, expected literal string; \
+        "rollcall.toml:2:8: is not TOML: text without quotes; \
          put text in quotes: key = \"text\"\n\
          rollcall.toml:3:6: is not TOML: unclosed table, expected `]`; close the section's name: [section]\n\
          rollcall.toml:6:18: qr.rotate_seconds: -1 is out of range; write a whole number from 0 to 3600\n\
@@ -32,7 +32,63 @@ fn syntax_errors_carry_line_and_column_and_do_not_hide_the_mistakes_elsewhere() 
 #[test]
 fn a_key_written_twice_is_a_mistake() {
     let said = complaints("[qr]\nrotate_seconds = 5\nrotate_seconds = 6\n");
-    assert_eq!(said, "rollcall.toml:3:1: is not TOML: duplicate key; keep one of the two");
+    assert_eq!(said, "rollcall.toml:3:1: is not TOML: duplicate key \"rotate_seconds\"; keep one of the two");
+}
+
+#[test]
+fn a_word_without_quotes_is_called_that_whatever_its_first_letters() {
+    for word in ["Nairobi", "North Campus", "inf1nite", "trueish", "10.0.0.1:80", "5s", "0xyz"] {
+        let said = complaints(&format!("[campus]\nname = {word}\n"));
+        let expected = "is not TOML: text without quotes; put text in quotes: key = \"text\"";
+        assert!(said.contains(expected), "{word}: {said}");
+    }
+    let page = rollcall_config::check_page_value("attendance.basis", "planned").unwrap_err().to_string();
+    assert!(page.contains("is not TOML: text without quotes"), "{page}");
+}
+
+#[test]
+fn a_section_written_as_a_list_of_sections_is_called_that() {
+    let said = complaints("[[http]]\nlisten = \"127.0.0.1:1\"\n");
+    assert_eq!(
+        said,
+        "rollcall.toml:1:3: http: is a list of sections, not one section; write [http], once, and its keys below"
+    );
+}
+
+#[test]
+fn a_syntax_error_hides_neither_contradictions_nor_bad_credentials_elsewhere() {
+    let text = "[campus\n[http]\nlisten = \"0.0.0.0:7000\"\n[mqtt]\nlisten = \"0.0.0.0:7000\"\n\
+                [upstream.firestore]\nproject = \"example-campus\"\n";
+    let variables = environment(&[("FIREBASE_CREDENTIALS_JSON", "{}")]);
+    let problems = load_text(text, &variables).unwrap_err();
+    let said = problems.to_string();
+    assert!(said.contains("unclosed table"), "{said}");
+    assert!(said.contains("mqtt.listen: disagrees with http.listen: both take port 7000"), "{said}");
+    assert!(said.contains("FIREBASE_CREDENTIALS_JSON: the text (not shown) has no client_email"), "{said}");
+    assert_eq!(
+        problems.count(),
+        "3 problems in the settings; more may follow when the file can be read to its end"
+    );
+}
+
+#[test]
+fn other_mistakes_do_not_hide_bad_credentials() {
+    let variables = environment(&[("FIREBASE_CREDENTIALS_JSON", "{}")]);
+    let text = "qr.rotate_seconds = -1\nupstream.firestore.project = \"example-campus\"";
+    let problems = load_text(text, &variables).unwrap_err();
+    assert_eq!(problems.count(), "2 problems in the settings", "{problems}");
+}
+
+#[test]
+fn what_a_broken_line_may_have_set_is_not_missed() {
+    for text in [
+        "[http]\ntls_cert = \"a\"\ntls_key = b\n",
+        "[http]\nlisten = \"0.0.0.0:1883\"\n[mqtt]\nlisten = x\n",
+        "[upstream.firestore]\nproject = \"example-campus\"\ncredentials_path = a\n",
+    ] {
+        let said = complaints(text);
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }
 
 #[test]
@@ -117,9 +173,10 @@ fn periods_that_contradict_each_other_are_a_mistake() {
 
 #[test]
 fn the_sealing_key_may_not_lie_in_the_data_folder() {
-    assert!(
-        complaints("store.key_file = \"data/key\"").contains("store.key_file: disagrees with store.path")
-    );
+    for file in ["data/key", "./data/key", "data/./key"] {
+        let said = complaints(&format!("store.key_file = \"{file}\""));
+        assert!(said.contains("store.key_file: disagrees with store.path"), "{file}: {said}");
+    }
 }
 
 #[test]

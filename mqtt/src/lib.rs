@@ -5,3 +5,34 @@
 //!
 //! Refuses: knowing what a scan means. It stamps it with the connection's identity and hands it on.
 //! This is the only room that names the embedded broker.
+//!
+//! The way of a scan: [`Listener`] -> `connection` (bytes) -> [`codec`] (packets) -> `session` (what is
+//! owed) -> `upload` (the dialect) -> [`ScanIntake`](rollcall_domain::ports::ScanIntake), and back as a
+//! completion -> `session` -> PUBACK, and the result to every connection of the device in [`Connections`].
+
+mod access;
+mod answers;
+pub mod codec;
+mod connection;
+mod connections;
+mod delivery;
+mod device_words;
+mod door;
+mod error;
+mod leave;
+mod links;
+mod listener;
+mod observer;
+mod rights;
+mod session;
+mod silence;
+mod upload;
+mod welcome;
+
+pub use access::{Access, Credentials, Denied, Identity};
+pub use connections::Connections;
+pub use door::{FrontDoor, Ports, Settings};
+pub use error::MqttError;
+pub use leave::Leave;
+pub use listener::Listener;
+pub use observer::{Observer, Refused};

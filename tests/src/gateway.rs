@@ -34,11 +34,51 @@ fn binary() -> &'static Path {
     })
 }
 
-/// The binary in a folder, without the variables of the person who runs the tests.
+/// The binary in a folder, without the variables of the person who runs the tests; it listens on loopback
+/// alone, on ports that nobody has.
 pub fn rollcall(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
+    command.env("ROLLCALL__HTTP__LISTEN", "127.0.0.1:0").env("ROLLCALL__MQTT__LISTEN", "127.0.0.1:0");
     command
+}
+
+/// A gateway that need not run yet.
+pub struct Started(pub Child);
+
+impl Started {
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Returns once the process catches the signal instead of dying of it, as its kernel says.
+    pub fn wait_until_it_catches(&mut self, signal: Signal) {
+        let status = format!("/proc/{}/status", self.0.id());
+        let bit = 1_u64 << (signal.as_raw() - 1);
+        let looks = std::iter::repeat_with(|| {
+            std::thread::yield_now();
+            caught(&std::fs::read_to_string(&status).unwrap_or_default())
+        });
+        let heard = looks.take(LOOKS).any(|caught| caught & bit != 0);
+        assert!(heard, "the gateway never listened to {signal:?}");
+    }
+}
+
+/// Far more looks than a start takes.
+const LOOKS: usize = 200_000;
+
+/// The signals that a process catches.
+fn caught(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+impl Drop for Started {
+    /// A failed test leaves no gateway behind.
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// A gateway that runs, and what it logs.

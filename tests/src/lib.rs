@@ -7,4 +7,5 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test support: what cannot go on fails the test")]
 
+pub mod campus;
 pub mod gateway;

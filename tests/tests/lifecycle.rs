@@ -2,15 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rollcall_tests::gateway::{Gateway, Signal, rollcall};
+use rollcall_tests::gateway::{Gateway, Signal, Started, rollcall};
 use tempfile::{TempDir, tempdir};
 
 /// How long a stop may take; nothing else here is measured.
 const A_SECOND: Duration = Duration::from_secs(1);
+
+/// What a pipe holds before whoever writes has to wait.
+const PIPE: usize = 65_536;
 
 /// A folder with a settings file.
 fn campus(settings: &str) -> TempDir {
@@ -19,30 +24,47 @@ fn campus(settings: &str) -> TempDir {
     folder
 }
 
+fn make_data(folder: &Path, mode: u32) {
+    fs::create_dir(folder.join("data")).unwrap();
+    fs::set_permissions(folder.join("data"), fs::Permissions::from_mode(mode)).unwrap();
+}
+
 fn start(folder: &TempDir) -> Gateway {
     Gateway::start(&mut rollcall(folder.path(), &["--config", "rollcall.toml"]))
 }
 
 /// What a start that fails says: one line, exit code 3.
 fn refusal(folder: &Path, arguments: &[&str]) -> String {
-    let output = rollcall(folder, arguments).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{said}");
+    let mut gateway = Started(rollcall(folder, arguments).stderr(Stdio::piped()).spawn().unwrap());
+    let mut said = String::new();
+    for line in BufReader::new(gateway.0.stderr.take().unwrap()).lines().map(Result::unwrap) {
+        // Whoever starts after all would not end by itself.
+        assert!(!line.contains("rollcall is running"), "{said}");
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert_eq!(gateway.0.wait().unwrap().code(), Some(3), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     said
 }
 
 #[test]
-fn it_makes_the_data_folder_for_its_user_alone_and_says_what_it_cannot_do_yet() {
+fn the_first_start_makes_folder_key_and_password_for_its_user_alone() {
     let folder = campus("");
-    let mut gateway = start(&folder);
+    let gateway = start(&folder);
     let data = folder.path().join("data");
-    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
-    assert_eq!(fs::metadata(data.join("lock")).unwrap().permissions().mode() & 0o777, 0o600);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let (key, password) = (folder.path().join("data.key"), data.join("admin-password"));
+    for file in [&data.join("lock"), &key, &password] {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
     gateway.signal(Signal::TERM);
-    gateway.wait_for("rollcall has stopped");
     let (said, _) = gateway.end();
-    assert!(said.contains("this build has no listeners yet"), "{said}");
+    assert!(!said.contains(fs::read_to_string(&password).unwrap().trim()), "{said}");
+    let before = (fs::read(&key).unwrap(), fs::read(&password).unwrap());
+    start(&folder);
+    assert_eq!((fs::read(&key).unwrap(), fs::read(&password).unwrap()), before);
 }
 
 #[test]
@@ -176,10 +198,142 @@ fn a_data_folder_that_cannot_be_used_stops_the_start() {
 }
 
 #[test]
+fn a_lock_that_is_a_link_is_not_followed_and_its_target_not_emptied() {
+    let folder = campus("");
+    make_data(folder.path(), 0o700);
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    symlink(&precious, folder.path().join("data/lock")).unwrap();
+    let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
+    assert!(said.contains("data/lock is a link, which is not followed; remove it"), "{said}");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+}
+
+#[test]
+fn a_lock_that_is_no_file_is_refused() {
+    let folder = campus("");
+    make_data(folder.path(), 0o700);
+    let lock = folder.path().join("data/lock");
+    assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
+    assert!(said.contains("data/lock is not a regular file; remove it"), "{said}");
+}
+
+#[test]
+fn a_data_folder_that_others_may_write_is_refused() {
+    for mode in [0o770, 0o707, 0o1777] {
+        let folder = campus("");
+        make_data(folder.path(), mode);
+        let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
+        assert!(
+            said.contains("other users may write in the data folder data; run chmod 700 on it"),
+            "{said}"
+        );
+        assert!(!folder.path().join("data/lock").exists());
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_data_folder_comes_with_advice_and_without_the_systems_numbers() {
+    let folder = campus("");
+    symlink("nowhere", folder.path().join("dangling")).unwrap();
+    symlink("loop", folder.path().join("loop")).unwrap();
+    for (data, expected) in [
+        ("dangling", "the data folder dangling is a link to nothing; make the folder it leads to"),
+        (
+            "rollcall.toml/data",
+            "cannot make the data folder rollcall.toml/data: not a directory; mend that, or name",
+        ),
+        (
+            "loop",
+            "cannot look at the data folder loop: too many levels of symbolic links; mend that, or name",
+        ),
+    ] {
+        let said = refusal(folder.path(), &["--config", "rollcall.toml", "--data-dir", data]);
+        assert!(said.contains(expected) && !said.contains("os error"), "{said}");
+    }
+}
+
+#[test]
+fn the_sealing_key_may_not_lie_in_the_data_folder_by_whatever_path() {
+    let folder = campus("");
+    make_data(folder.path(), 0o700);
+    fs::create_dir(folder.path().join("d")).unwrap();
+    fs::write(folder.path().join("data/key"), "").unwrap();
+    symlink("data", folder.path().join("link")).unwrap();
+    let whole = folder.path().join("data/key");
+    for (key, arguments) in [
+        ("d/../data/key", &["--config", "rollcall.toml"][..]),
+        ("link/key", &["--config", "rollcall.toml"]),
+        ("link/new", &["--config", "rollcall.toml"]),
+        (whole.to_str().unwrap(), &["--config", "rollcall.toml"]),
+        ("link/key", &["--config", "rollcall.toml", "--data-dir", "data"]),
+        ("key", &["--config", "rollcall.toml", "--data-dir", "."]),
+    ] {
+        fs::write(folder.path().join("rollcall.toml"), format!("store.key_file = \"{key}\"\n")).unwrap();
+        let said = refusal(folder.path(), arguments);
+        assert!(said.contains(&format!("the sealing key {key} lies in the data folder /")), "{said}");
+    }
+}
+
+#[test]
+fn the_log_names_data_and_settings_from_the_root() {
+    let folder = campus("");
+    let mut gateway = start(&folder);
+    gateway.signal(Signal::TERM);
+    gateway.wait_for("rollcall has stopped");
+    let (said, _) = gateway.end();
+    let root = folder.path().canonicalize().unwrap();
+    assert!(said.contains(&format!("\"data\":\"{}\"", root.join("data").display())), "{said}");
+    assert!(said.contains("/rollcall.toml\"") && !said.contains("\"rollcall.toml\""), "{said}");
+}
+
+#[test]
+fn a_variable_that_is_not_read_is_warned_about() {
+    let folder = campus("");
+    let mut command = rollcall(folder.path(), &["--config", "rollcall.toml"]);
+    let gateway = Gateway::start(command.env("rollcall__http__listen", "127.0.0.1:1"));
+    gateway.signal(Signal::TERM);
+    assert!(
+        gateway.end().0.contains("rollcall__http__listen is not read; did you mean ROLLCALL__HTTP__LISTEN?")
+    );
+}
+
+#[test]
+fn a_stop_is_heard_while_a_large_file_of_mistakes_is_reloaded() {
+    let folder = campus("");
+    let mut gateway = start(&folder);
+    let mistakes: String = (0..6_000).map(|number| format!("a{number}=1\n")).collect();
+    fs::write(folder.path().join("rollcall.toml"), mistakes).unwrap();
+    gateway.signal(Signal::HUP);
+    gateway.wait_for("6000 problems in the settings, the first 100 shown");
+    gateway.signal(Signal::TERM);
+    gateway.wait_at_most(A_SECOND, "rollcall has stopped");
+    assert_eq!(gateway.end().1.code(), Some(0));
+}
+
+/// The start is held where it reports bad settings, because nobody reads what it says.
+#[test]
+fn a_signal_during_the_start_does_not_kill_it() {
+    let folder = campus("[qr]\nrotate_seconds = -1\n");
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&[b'.'; PIPE]).unwrap();
+    let mut command = rollcall(folder.path(), &["--config", "rollcall.toml"]);
+    let child = command.stderr(writer).spawn().unwrap();
+    drop(command);
+    let mut gateway = Started(child);
+    gateway.wait_until_it_catches(Signal::HUP);
+    gateway.signal(Signal::HUP);
+    let mut said = Vec::new();
+    reader.read_to_end(&mut said).unwrap();
+    let status = gateway.0.wait().unwrap();
+    assert_eq!(status.code(), Some(3), "{status}");
+}
+
+#[test]
 fn a_data_folder_open_to_others_is_remarked() {
     let folder = campus("");
-    fs::create_dir(folder.path().join("data")).unwrap();
-    fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o755)).unwrap();
+    make_data(folder.path(), 0o755);
     let gateway = start(&folder);
     gateway.signal(Signal::TERM);
     assert!(gateway.end().0.contains("other users may look into the data folder; run chmod 700 on it"));

@@ -6,6 +6,14 @@ use anyhow::{Result, bail};
 
 use crate::steps::Step;
 
+/// Each command as it is typed, with what it does: for the help text and for a word that is not known.
+const COMMANDS: [(&str, &str); 4] = [
+    ("test", "everything that CI runs"),
+    ("test --fast", "the inner loop: leaves out the steps marked slow"),
+    ("test --only STEP", "one step (repeat the option for more)"),
+    ("help", "this text"),
+];
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -31,7 +39,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command> 
     match words.next().as_deref() {
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some("test") => parse_test(words),
-        Some(other) => bail!("unknown command `{other}`: use `test` or `help`"),
+        Some(other) => bail!("unknown command `{other}`: use {}", command_names()),
     }
 }
 
@@ -69,16 +77,17 @@ fn step_names() -> String {
     Step::ALL.map(Step::name).join(", ")
 }
 
+/// The commands without their options.
+fn command_names() -> String {
+    let names = COMMANDS.iter().filter(|(usage, _)| !usage.contains(' '));
+    names.map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
 /// The text of `cargo xtask help`.
 pub(crate) fn help() -> String {
-    let mut text = String::from(
-        "cargo xtask test               everything that CI runs\n\
-         cargo xtask test --fast        the inner loop: leaves out the steps marked slow\n\
-         cargo xtask test --only STEP   one step (repeat the option for more)\n\
-         cargo xtask help               this text\n\
-         \n\
-         steps, in the order they run:\n",
-    );
+    let commands = COMMANDS.iter().map(|(usage, about)| format!("cargo xtask {usage:<18} {about}\n"));
+    let mut text: String = commands.collect();
+    text.push_str("\nsteps of `test`, in the order they run:\n");
     for step in Step::ALL {
         let slow = if step.is_slow() { " (slow)" } else { "" };
         text.push_str(&format!("  {:<14} {}{slow}\n", step.name(), step.about()));
@@ -89,6 +98,9 @@ pub(crate) fn help() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Command> {
@@ -129,6 +141,23 @@ mod tests {
         ] {
             let error = parsed(line).expect_err(line).to_string();
             assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_alias_that_starts_this_program_refuses_a_stale_lock_file() {
+        let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cargo/config.toml");
+        let text = fs::read_to_string(settings).expect("the settings of cargo");
+        let alias = text.lines().find(|line| line.starts_with("xtask =")).expect("an alias");
+        assert!(alias.contains("run ") && alias.contains(" --locked "), "{alias}");
+    }
+
+    #[test]
+    fn every_command_of_the_help_text_is_known() {
+        for (usage, _) in COMMANDS {
+            let line = usage.replace("STEP", Step::ALL[0].name());
+            assert!(parsed(&line).is_ok(), "{line}");
+            assert!(help().contains(&format!("cargo xtask {usage} ")), "{usage}");
         }
     }
 

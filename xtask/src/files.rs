@@ -111,6 +111,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn every_pattern_of_gitattributes_matches_a_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let tree = Tree::read(root).expect("a readable checkout");
+        let patterns = tree.text(".gitattributes").expect("attributes").lines();
+        for pattern in patterns.filter_map(|line| line.split_whitespace().next()) {
+            let ending = pattern.trim_start_matches('*');
+            assert!(tree.paths().any(|path| path.ends_with(ending)), "`{pattern}` matches nothing");
+        }
+    }
+
+    #[test]
     fn folders_exist_through_their_files() {
         let tree = tree(&[("gateway/domain/src/lib.rs", ""), ("gateway-notes.md", "")]);
         assert!(tree.has("") && tree.has("gateway") && tree.has("gateway/domain/src"));

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use crate::args::Command;
 
 mod args;
+mod debian;
 mod files;
 mod layout;
 mod process;

@@ -5,9 +5,11 @@
 
 use std::io::stdout;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
+use crate::debian;
 use crate::layout;
 use crate::process::{cargo, program, run, run_counting};
 use crate::tally::Tally;
@@ -89,17 +91,24 @@ impl Step {
             Self::Doc => run(cargo(root)
                 .args(["doc", "--workspace", "--no-deps", "--locked"])
                 .env("RUSTDOCFLAGS", "-D warnings")),
-            Self::Tests => run_tests(root, &["--workspace", "--exclude", "rollcall-tests"], tally),
-            Self::GatewayTests => run_tests(root, &["--package", "rollcall-tests"], tally),
+            Self::Tests => {
+                run_tests(cargo(root).args(TEST).args(["--workspace", "--exclude", "rollcall-tests"]), tally)
+            }
+            Self::GatewayTests => {
+                debian::ensure_peers(root)?;
+                let mut command = cargo(root);
+                command.args(TEST).args(["--package", "rollcall-tests"]).env("PATH", debian::path()?);
+                run_tests(&mut command, tally)
+            }
         }
     }
 }
 
 /// All failures of a run are shown, so a failing binary does not keep the next one from running.
-fn run_tests(root: &Path, packages: &[&str], tally: &mut Tally) -> Result<()> {
-    let mut command = cargo(root);
-    command.args(["test", "--locked", "--no-fail-fast"]).args(packages);
+const TEST: [&str; 3] = ["test", "--locked", "--no-fail-fast"];
+
+fn run_tests(command: &mut Command, tally: &mut Tally) -> Result<()> {
     // A snapshot is accepted by a person, never by a run of the tests.
     command.env("CI", "true").env("INSTA_UPDATE", "no").env_remove("INSTA_FORCE_PASS");
-    run_counting(&mut command, tally, &mut stdout())
+    run_counting(command, tally, &mut stdout())
 }

@@ -1,4 +1,4 @@
-//! Programs a run needs beyond Rust and a C compiler.
+//! Rust tools that a run needs beyond the toolchain's minimum. What comes from Debian is in `debian.rs`.
 //!
 //! Promises: a tool is looked for first, its version checked, and an installation announced before it
 //! starts; one that cannot be had fails the step with the command to run by hand.

@@ -5,9 +5,12 @@
 //! Refuses: looking at the world. Whether a file exists or an address is free is for the part
 //! that opens it; the same settings are right or wrong on every machine.
 
+mod files;
 mod names;
 mod network;
 mod topics;
+
+pub(crate) use network::host_and_port;
 
 use crate::suggest;
 
@@ -80,15 +83,26 @@ impl Refusal {
     }
 }
 
+/// Whether a text that is not known to be a secret may be quoted: no URL with a password, no key.
+pub(crate) fn may_quote(text: &str) -> bool {
+    !text.contains('@') && !files::is_key(text)
+}
+
 impl Form {
     /// Whether texts of this form are never shown.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::Token | Self::SmtpUrl | Self::PortalUrl)
     }
 
-    /// Whether this very text may be quoted in a message: a password can stand in any URL.
+    /// Whether this very text may be quoted in a message. A password can stand in any URL, and in
+    /// what was meant to be a mail address.
     pub(crate) fn may_quote(self, text: &str) -> bool {
-        !self.is_secret() && (self == Self::Mailbox || !text.contains('@'))
+        match self {
+            _ if self.is_secret() || files::is_key(text) => false,
+            Self::FilePath => !files::may_be_key(text) && !text.contains('@'),
+            Self::Mailbox => !text.rsplit_once('@').map_or(text, |(local, _)| local).contains(':'),
+            _ => may_quote(text),
+        }
     }
 
     /// A good text of this form, as TOML.
@@ -124,7 +138,7 @@ impl Form {
             Self::OneOf(words) => suggest::either(words),
             Self::Zone => "an IANA name such as \"Africa/Nairobi\" or \"UTC\"".to_owned(),
             Self::Listen => "an IP address and a port: \"0.0.0.0:PORT\"".to_owned(),
-            Self::FilePath => "a path such as \"/etc/rollcall/file\"".to_owned(),
+            Self::FilePath => "the path of a file or folder, such as \"/etc/rollcall/file\"".to_owned(),
             Self::Token => "the token in quotes".to_owned(),
             _ => format!("text such as {}", self.example()),
         }
@@ -134,6 +148,9 @@ impl Form {
     pub(crate) fn check(self, text: &str) -> Result<String, Refusal> {
         if text.trim().is_empty() {
             return Err(Refusal::new("is empty"));
+        }
+        if self == Self::FilePath && files::is_key(text) {
+            return Err(files::key_refusal());
         }
         if text.chars().any(char::is_control) {
             return Err(Refusal::new("contains a line break or another control character"));
@@ -152,7 +169,7 @@ impl Form {
             Self::Collection => names::collection(text),
             Self::OneOf(words) => names::one_of(words, text),
             Self::Token => names::token(text),
-            Self::FilePath => Ok(text.to_owned()),
+            Self::FilePath => files::path(text),
             Self::Mailbox => network::mailbox(text),
             Self::Listen => network::listen(text),
             Self::WebUrl => network::web_url(text),

@@ -75,6 +75,19 @@ pub(super) fn host(text: &str) -> Checked {
     }
 }
 
+/// A host and a port to connect to, such as `127.0.0.1:8085`.
+pub(crate) fn host_and_port(text: &str) -> Result<(), Refusal> {
+    let good = text.rsplit_once(':').is_some_and(|(name, port)| {
+        let known = match Host::parse(name) {
+            Ok(Host::Domain(name)) => is_host_name(&name),
+            Ok(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+            Err(_not_a_host) => false,
+        };
+        known && port.parse::<u16>().is_ok()
+    });
+    if good { Ok(()) } else { Err(Refusal::new("is not a host and a port")) }
+}
+
 fn is_host_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 253
@@ -159,10 +172,13 @@ fn no_stray_at(url: &Url) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `local@domain`, or `Name <local@domain>`.
+/// `local@domain`, or `Name <local@domain>`. The name is shown, so it may not be a URL with a password.
 pub(super) fn mailbox(text: &str) -> Checked {
     let address = match text.split_once('<') {
         None => text,
+        Some((name, _)) if name.contains('@') || name.contains("://") => {
+            return Err(Refusal::new("has an address where the sender's name belongs"));
+        }
         Some((_, rest)) => match rest.strip_suffix('>') {
             Some(address) => address,
             None => return Err(Refusal::new("opens a < that no > closes")),

@@ -1,14 +1,9 @@
 //! Rows for the campus itself and the way in: HTTP, MQTT, the disk, the terminals.
 
-use super::{is, unset, whole};
+use super::{is, key, unset, whole};
 use crate::form::Form;
+use crate::key::Key;
 use crate::key::Kind::{Flag, List, Text};
-use crate::key::{Initial, Key, Kind};
-
-/// Short, because most rows begin with it.
-const fn key(path: &'static str, kind: Kind, initial: Initial, doc: &'static str) -> Key {
-    Key::new(path, kind, initial, doc)
-}
 
 pub(super) const KEYS: &[Key] = &[
     key(

@@ -40,6 +40,11 @@ pub(crate) fn is_section(path: &str) -> bool {
     })
 }
 
+/// Short, because most rows begin with it.
+const fn key(path: &'static str, kind: Kind, initial: Initial, doc: &'static str) -> Key {
+    Key::new(path, kind, initial, doc)
+}
+
 const fn is(toml: &'static str) -> Initial {
     Initial::Is(toml)
 }

@@ -1,14 +1,9 @@
 //! Rows for the way out (portal, Firestore, mail, metrics) and for the dialects of terminals.
 
-use super::{is, required, unset, whole};
+use super::{is, key, required, unset, whole};
 use crate::form::Form;
+use crate::key::Key;
 use crate::key::Kind::{Flag, List, Tables, Text};
-use crate::key::{Initial, Key, Kind};
-
-/// Short, because most rows begin with it.
-const fn key(path: &'static str, kind: Kind, initial: Initial, doc: &'static str) -> Key {
-    Key::new(path, kind, initial, doc)
-}
 
 pub(super) const KEYS: &[Key] = &[
     key(

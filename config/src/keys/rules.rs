@@ -1,14 +1,9 @@
 //! Rows for the rules of the campus: sessions, attendance, QR, sign-in, limits, retention.
 
-use super::{is, unset, whole};
+use super::{is, key, unset, whole};
 use crate::form::Form;
+use crate::key::Key;
 use crate::key::Kind::{Flag, Fraction, List, Text};
-use crate::key::{Initial, Key, Kind};
-
-/// Short, because most rows begin with it.
-const fn key(path: &'static str, kind: Kind, initial: Initial, doc: &'static str) -> Key {
-    Key::new(path, kind, initial, doc)
-}
 
 pub(super) const KEYS: &[Key] = &[
     key(

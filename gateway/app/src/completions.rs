@@ -1,6 +1,5 @@
 //! `rollcall completions SHELL`.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
@@ -11,11 +10,14 @@ use crate::output;
 pub(crate) fn completions(shell: Shell) -> Exit {
     // By way of memory: the generator panics when its output goes away.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "rollcall", &mut script);
+    clap_complete::generate(shell, &mut Cli::tree(), "rollcall", &mut script);
     match output::print(&String::from_utf8_lossy(&script)) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::complain(&format!("rollcall: cannot print the script: {error}"));
+            output::complain(&format!(
+                "rollcall: cannot print the script: {}",
+                rollcall_config::reason(&error)
+            ));
             Exit::CheckFailed
         }
     }

@@ -3,20 +3,25 @@
 //! Promises: a folder that is made is for the gateway's user alone; while a [`DataFolder`] lives,
 //! no other gateway works in it, on whatever terms the other was started.
 //!
-//! Refuses: making missing parent folders (a typing error would start an empty campus), and
-//! trusting a lock file's existence: the lock is the kernel's and goes with the process.
+//! Refuses: making missing parent folders (a typing error would start an empty campus); trusting a
+//! lock file's existence (the lock is the kernel's and goes with the process); following a link
+//! from inside the folder; and working where other users may write, for they could put one there.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::io::{self, Error, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use rollcall_config::reason;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 const LOCK: &str = "lock";
 const OWNER_ONLY: u32 = 0o700;
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
 
 /// A folder that belongs to this process until it is dropped.
 #[derive(Debug)]
@@ -31,22 +36,47 @@ impl DataFolder {
     /// Makes the folder if need be, and takes its lock.
     ///
     /// # Errors
-    /// It cannot be made or written, or another gateway holds it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// It cannot be made or written, others may write it, the sealing key lies in it, or another
+    /// gateway holds it.
+    pub(crate) fn open(path: &Path, key_file: Option<&Path>) -> Result<Self> {
         let created = make(path)?;
-        let about =
-            path.metadata().with_context(|| format!("cannot look at the data folder {}", path.display()))?;
+        let shown = path.display();
+        let about = match path.metadata() {
+            Ok(about) => about,
+            // It was there a moment ago: what is left is a link.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                bail!(
+                    "the data folder {shown} is a link to nothing; make the folder it leads to, or remove it"
+                )
+            }
+            Err(error) => bail!("cannot look at the data folder {shown}: {}", advise(&error)),
+        };
         if !about.is_dir() {
+            bail!("the data folder {shown} is not a folder; name another with --data-dir or store.path");
+        }
+        if about.mode() & OTHERS_WRITE != 0 {
             bail!(
-                "the data folder {} is not a folder; name another with --data-dir or store.path",
-                path.display()
+                "other users may write in the data folder {shown}; run chmod 700 on it, and look what lies in it"
+            );
+        }
+        let whole = match path.canonicalize() {
+            Ok(whole) => whole,
+            Err(error) => bail!("cannot find the data folder {shown}: {}", advise(&error)),
+        };
+        if let Some(key_file) = key_file.filter(|key_file| lies_in(key_file, &whole)) {
+            bail!(
+                "the sealing key {} lies in the data folder {}, where a copy of the data would hold it; \
+                 keep it elsewhere and set store.key_file",
+                key_file.display(),
+                whole.display()
             );
         }
         let lock = lock(path)?;
         let open_to_others = about.mode() & OTHERS != 0;
-        Ok(Self { path: path.to_owned(), created, open_to_others, _lock: lock })
+        Ok(Self { path: whole, created, open_to_others, _lock: lock })
     }
 
+    /// Where it is, from the root and without links.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -72,20 +102,42 @@ fn make(path: &Path) -> Result<bool> {
                 path.display()
             )
         }
-        Err(error) => Err(error).with_context(|| format!("cannot make the data folder {}", path.display())),
+        Err(error) => bail!("cannot make the data folder {}: {}", path.display(), advise(&error)),
     }
+}
+
+/// The system's words, and what to do.
+fn advise(error: &Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::PermissionDenied => "let the gateway's user write it",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk",
+        ErrorKind::ReadOnlyFilesystem => "mount the disk for writing",
+        _ => "mend that, or name another folder with --data-dir or store.path",
+    };
+    format!("{}; {advice}", reason(error))
+}
+
+/// Whether a file lies in a folder, whatever links lead to it. It need not exist yet.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    let whole = file.canonicalize().ok().or_else(|| {
+        let above = file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(above.canonicalize().ok()?.join(file.file_name()?))
+    });
+    whole.is_some_and(|whole| whole.starts_with(folder))
 }
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("cannot write in the data folder {}", folder.display()))?;
+    let mut file = match open_lock(&path) {
+        Ok(file) => file,
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            bail!("{} is a link, which is not followed; remove it", path.display())
+        }
+        Err(error) => bail!("cannot write in the data folder {}: {}", folder.display(), advise(&error)),
+    };
+    if !file.metadata().is_ok_and(|about| about.is_file()) {
+        bail!("{} is not a regular file; remove it", path.display());
+    }
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -96,15 +148,29 @@ fn lock(folder: &Path) -> Result<File> {
             )
         }
         Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            bail!("cannot lock {}: {}", path.display(), advise(&error));
         }
     }
     // For people and for the message above; the lock itself does not depend on it.
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(file)
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    match written {
+        Ok(()) => Ok(file),
+        Err(error) => bail!("cannot write {}: {}", path.display(), advise(&error)),
+    }
+}
+
+/// Without following a link: whoever put one there would have its target emptied.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
 }
 
 /// The process that holds the lock, as far as its file tells.

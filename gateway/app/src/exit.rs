@@ -1,4 +1,4 @@
-//! The exit codes of the contract. Usage errors (2) are the command line parser's own.
+//! The exit codes of the contract.
 
 use std::process::ExitCode;
 
@@ -7,8 +7,10 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// It did what it was asked.
     Done,
-    /// It looked, and something is wrong.
+    /// It looked, and something is wrong; or nobody could be told what it found.
     CheckFailed,
+    /// The command line makes no sense.
+    WrongUsage,
     /// The gateway could not start.
     NotStarted,
     /// The command exists but does nothing yet.
@@ -20,6 +22,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::CheckFailed => 1,
+            Exit::WrongUsage => 2,
             Exit::NotStarted => 3,
             Exit::NotBuilt => 4,
         })

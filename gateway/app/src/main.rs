@@ -11,28 +11,30 @@ mod clock;
 mod completions;
 mod data_folder;
 mod exit;
+mod gateway;
+mod keys;
 mod logging;
 mod output;
 mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use rollcall_config::Environment;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Unbuilt};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let (command, place) = match Cli::parse().resolve() {
+    let (command, place) = match Cli::from_line().and_then(Cli::resolve) {
         Ok(resolved) => resolved,
-        Err(usage) => usage.exit(),
+        Err(answer) => return usage(&answer),
     };
     let exit = match command {
         Command::Run(_) => run::run(&place, environment()),
+        Command::Demo => run::demo(),
         Command::CheckConfig(_) => check_config::check_config(&place.config_file(), &environment()),
         Command::Completions { shell } => completions::completions(shell),
-        unbuilt => not_built(&unbuilt.name()),
+        Command::Unbuilt(unbuilt) => not_built(&unbuilt),
     };
     exit.into()
 }
@@ -41,7 +43,25 @@ fn environment() -> Environment {
     Environment::from_pairs(std::env::vars_os())
 }
 
-fn not_built(name: &str) -> Exit {
-    output::complain(&format!("rollcall {name} is not built yet; docs/features.md says what works"));
+/// Prints what the command line parser has to say: help, version, or what is wrong.
+fn usage(answer: &clap::Error) -> ExitCode {
+    if answer.use_stderr() {
+        // When even that cannot be written, the exit code is left.
+        answer.print().ok();
+        return Exit::WrongUsage.into();
+    }
+    match output::forgiving(answer.print()) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output::complain(&format!("rollcall: cannot print this: {}", rollcall_config::reason(&error)));
+            Exit::CheckFailed
+        }
+    }
+    .into()
+}
+
+fn not_built(command: &Unbuilt) -> Exit {
+    let name = command.name();
+    output::complain(&format!("rollcall {name} is not built yet; rollcall --help marks what is not"));
     Exit::NotBuilt
 }

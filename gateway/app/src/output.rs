@@ -9,8 +9,15 @@ use std::io::{self, ErrorKind, Write};
 /// # Errors
 /// The output cannot take it, e.g. a full disk; a closed pipe is not an error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    forgiving(io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// The outcome of printing to the end, where a reader that went away is no failure.
+///
+/// # Errors
+/// The output cannot take it.
+pub(crate) fn forgiving(printed: io::Result<()>) -> io::Result<()> {
+    match printed.and_then(|()| io::stdout().lock().flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }

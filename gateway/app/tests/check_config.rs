@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -88,4 +89,51 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}: {said}");
         assert_eq!(said, "", "{arguments:?}");
     }
+}
+
+#[test]
+fn an_output_that_cannot_take_it_is_a_failure() {
+    for arguments in [
+        &["check-config", "--config", "settings.toml"][..],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = rollcall(&golden(), arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = text(&output.stderr);
+        assert!(
+            said.starts_with("rollcall: cannot print ") && said.ends_with("no space left on device\n"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn variables_that_are_not_read_are_warned_about_and_break_nothing() {
+    let output = check("settings.toml", &[("ROLLCALL_HTTP_LISTEN", "hunter2")]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stderr),
+        "warning: environment ROLLCALL_HTTP_LISTEN is not read; did you mean ROLLCALL__HTTP__LISTEN?\n"
+    );
+}
+
+#[test]
+fn credentials_pasted_as_their_path_are_not_printed() {
+    let output = check("settings.toml", &[("FIREBASE_CREDENTIALS_PATH", "{\"private_key\":\"hunter2\"}")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!format!("{}{}", text(&output.stdout), text(&output.stderr)).contains("hunter2"));
+}
+
+#[test]
+fn the_count_says_when_more_may_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.toml"), "[http\n").unwrap();
+    let output = rollcall(folder.path(), &["check-config", "--config", "broken.toml"]).output().unwrap();
+    assert!(
+        text(&output.stderr)
+            .ends_with("\n1 problem in the settings; more may follow when the file can be read to its end\n")
+    );
 }

@@ -6,7 +6,6 @@ mod common;
 use common::{output, text};
 
 const UNBUILT: &[(&str, &str)] = &[
-    ("demo", "demo"),
     ("init", "init"),
     ("init", "init --tls"),
     ("user add", "user add ada --role teacher --teacher T-1"),
@@ -45,8 +44,31 @@ fn each_command_that_is_not_built_says_so_and_exits_with_4() {
         assert_eq!(output.status.code(), Some(4), "{line}: {}", text(&output.stderr));
         assert_eq!(
             text(&output.stderr),
-            format!("rollcall {name} is not built yet; docs/features.md says what works\n")
+            format!("rollcall {name} is not built yet; rollcall --help marks what is not\n")
         );
         assert!(output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn the_help_marks_what_is_not_built_and_nothing_else() {
+    let marked = |help: &str, command: &str| {
+        let line = help.lines().find(|line| line.starts_with(&format!("  {command} "))).unwrap();
+        line.contains(" (not built yet) ")
+    };
+    let help = text(&output(&["--help"]).stdout);
+    for (name, _) in UNBUILT {
+        let mut words = name.split(' ');
+        let (first, inside) = (words.next().unwrap(), words.next());
+        assert!(marked(&help, first), "{first}:\n{help}");
+        assert!(text(&output(&[first, "--help"]).stdout).contains("(not built yet)"), "{first}");
+        if let Some(inside) = inside {
+            let help = text(&output(&[first, "--help"]).stdout);
+            assert!(marked(&help, inside), "{name}:\n{help}");
+        }
+    }
+    for built in ["run", "check-config", "completions"] {
+        assert!(!marked(&help, built), "{built}");
+        assert!(!text(&output(&[built, "--help"]).stdout).contains("(not built yet)"), "{built}");
     }
 }

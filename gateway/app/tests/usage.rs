@@ -20,6 +20,11 @@ fn wrong_usage_exits_with_2() {
         "export records --format csv --from yesterday",
         "simulate --url x --devices 0 --rate 1 --duration 1",
         "completions cobol",
+        "simulate --url http:nonsense --devices 1 --rate 1 --duration 1",
+        "simulate --url http://x --devices 1 --rate 1 --duration 1",
+        "simulate --url mqtt:// --devices 1 --rate 1 --duration 1",
+        "export records --format csv --from 2026-12-31 --to 2026-09-01",
+        "device add gate/1 --type face",
         "backup",
         "demo --config x",
     ] {
@@ -28,6 +33,44 @@ fn wrong_usage_exits_with_2() {
         assert_eq!(output.status.code(), Some(2), "{line}");
         assert!(text(&output.stderr).starts_with("error: "), "{line}");
     }
+}
+
+#[test]
+fn empty_names_and_codes_are_wrong_usage() {
+    for arguments in [
+        &["user", "add", "", "--role", "admin"][..],
+        &["user", "add", " ", "--role", "admin"],
+        &["user", "add", "ada", "--role", "teacher", "--teacher", ""],
+        &["user", "passwd", ""],
+        &["device", "add", "", "--type", "face"],
+        &["device", "revoke", ""],
+        &["export", "records", "--format", "csv", "--class", ""],
+    ] {
+        assert_eq!(output(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_day_that_does_not_exist_is_refused_in_our_own_words() {
+    for day in ["2026-13-01", "2026-02-30", "yesterday"] {
+        let output = output(&["export", "records", "--format", "csv", "--from", day]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = text(&output.stderr);
+        let first = said.lines().next().unwrap();
+        assert_eq!(
+            first,
+            format!(
+                "error: invalid value '{day}' for '--from <DATE>': write a day of the calendar, such as 2026-09-01"
+            )
+        );
+    }
+}
+
+#[test]
+fn days_in_the_wrong_order_are_named() {
+    let line = "export records --format csv --from 2026-12-31 --to 2026-09-01";
+    let said = text(&output(&line.split(' ').collect::<Vec<_>>()).stderr);
+    assert!(said.contains("--from 2026-12-31 is after --to 2026-09-01"), "{said}");
 }
 
 #[test]

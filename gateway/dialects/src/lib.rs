@@ -5,3 +5,15 @@
 //! once, and only once, a scan is on disk.
 //!
 //! Refuses: sockets, clocks, and any decision about what a scan means. That is the domain's.
+//!
+//! The way of a scan: bytes -> [`Decoded`] (what the device claims, in one shape for all vendors) ->
+//! [`rollcall_domain::scan::Scan`] (with the connection's identity and the gateway's times) -> a result
+//! -> the vendor's bytes again.
+
+mod decoded;
+mod error;
+pub mod native;
+pub mod topics;
+
+pub use decoded::{Decoded, Received};
+pub use error::{DialectError, Rejected};

@@ -5,3 +5,110 @@
 //!
 //! Refuses: rules. What an event does to the state is `rollcall_domain`'s one fold. This is the only
 //! room that names the storage engine.
+//!
+//! The way of an append: [`Store::append`] puts it into a bounded queue; the writer drains what has
+//! gathered into one transaction, commits, hands the entries to the [`views`], and then tells everyone
+//! who waits. Whoever wants to read what they wrote waits for the views to have seen it.
+
+mod append;
+mod codec;
+mod error;
+mod follow;
+mod keys;
+mod ledger;
+mod register;
+mod tables;
+pub mod views;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rollcall_domain::event::Entry;
+use rollcall_domain::ids::Seq;
+use rollcall_domain::ports::Clock;
+
+pub use append::{Append, Appended, Credential, Expect, Failure};
+pub use error::StoreError;
+pub use keys::RootKey;
+pub use ledger::{ChainKey, Ledger};
+pub use register::Register;
+pub use views::Views;
+pub use writer::{Commit, Full, OnCommit};
+
+/// The open store. Dropping it finishes what is queued and closes the files.
+pub struct Store {
+    ledger: Arc<Ledger>,
+    views: Views,
+    queue: Option<writer::Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens or makes the files in `folder`, folds the ledger into the views, and starts the writer.
+    ///
+    /// # Errors
+    /// The files cannot be opened, or the ledger's chain is broken.
+    pub fn open(
+        folder: &Path,
+        key: ChainKey,
+        clock: Arc<dyn Clock>,
+        on_commit: OnCommit,
+    ) -> Result<Self, StoreError> {
+        let ledger = Arc::new(Ledger::open(&folder.join("ledger.redb"), key)?);
+        let views = Views::of(&ledger)?;
+        let (follower, following) = follow::start(views.clone())?;
+        let (queue, writing) = writer::start(Arc::clone(&ledger), views.clone(), clock, on_commit, follower)?;
+        Ok(Store { ledger, views, queue: Some(queue), threads: vec![writing, following] })
+    }
+
+    /// Queues an append; its completion is called after the commit, and only then.
+    ///
+    /// # Errors
+    /// The queue is full: the append comes back, to be tried again once something has been answered.
+    pub fn append(&self, append: Append) -> Result<(), Full> {
+        match &self.queue {
+            Some(queue) => queue.push(append),
+            None => Err(Full(Box::new(append))),
+        }
+    }
+
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// What identifies people.
+    pub fn register(&self) -> Register {
+        Register::of(&self.ledger)
+    }
+
+    /// Up to `limit` entries from `from` on, in order.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or an entry in it is damaged.
+    pub fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.ledger.entries(from, limit)
+    }
+
+    /// How many appends wait to be written.
+    pub fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, writer::Queue::len)
+    }
+
+    /// Whether the last commit succeeded.
+    pub fn is_up(&self) -> bool {
+        self.ledger.is_up()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked; the ledger is intact, please report this");
+            }
+        }
+    }
+}

@@ -3,13 +3,14 @@
 //! Promises: every id has one row; a row that says `done` or `part` names code and tests that exist.
 //!
 //! In the last two columns a path stands in backticks, from the root of the repository. A name behind
-//! it (`path.rs::name`) must be in that file, as a function where it is a test. What stands in
-//! backticks and is no path (a command, a route) is left alone.
+//! it (`path.rs::name`) must be in that file's code, and where it is a test, be one: a function that a
+//! test attribute stands before (inside `proptest!` as well: without one nothing runs it). What stands
+//! in backticks and is no path (a command, a route) is left alone.
 
 use std::collections::BTreeMap;
 
 use super::Finding;
-use super::rust_text::is_word;
+use super::rust_text::{code, has_word, is_word, uses};
 use crate::files::Tree;
 
 const TABLE: &str = "docs/features.md";
@@ -170,14 +171,56 @@ fn wrong(tree: &Tree, named: &str, as_test: bool) -> Option<String> {
     let Some(text) = tree.text(path) else {
         return Some(format!("`{path}` is not a text file of the repository: correct the path of `{named}`"));
     };
-    let searched = if as_test { format!("fn {name}") } else { name.to_owned() };
-    let is_whole = |start: usize| {
-        let before = text.get(..start).is_some_and(|before| before.ends_with(is_word));
-        let after = text.get(start + searched.len()..).is_some_and(|after| after.starts_with(is_word));
-        !before && !after
-    };
-    let found = text.match_indices(&searched).any(|(start, _)| is_whole(start));
-    (!found).then(|| format!("`{path}` has no `{searched}`: correct the name"))
+    let searched = if path.ends_with(".rs") { code(text) } else { text.to_owned() };
+    if as_test {
+        return (!is_test(&searched, name))
+            .then(|| format!("`{path}` has no test `{name}`: correct the name"));
+    }
+    (!has_word(&searched, name)).then(|| format!("`{path}` has no `{name}`: correct the name"))
+}
+
+/// Whether `code` has a function `name` with a test attribute among those before it.
+fn is_test(code: &str, name: &str) -> bool {
+    let is_function =
+        |before: &&str| before.trim_end().ends_with("fn") && before.ends_with(char::is_whitespace);
+    let mut functions = uses(code, name).map(|(before, _)| before).filter(is_function);
+    functions.any(|before| attributes_before(before).iter().any(|attribute| is_test_attribute(attribute)))
+}
+
+/// The attributes at the end of `before`, which ends with the words of a function up to its name.
+fn attributes_before(before: &str) -> Vec<&str> {
+    let words = |c: char| is_word(c) || c.is_whitespace() || c == '(' || c == ')';
+    let mut rest = before.trim_end_matches(words);
+    let mut attributes = Vec::new();
+    while let Some(attribute) = rest.strip_suffix(']') {
+        let Some(start) = opening(attribute) else { break };
+        let (Some(outside), Some(inside)) = (attribute.get(..start), attribute.get(start + 1..)) else {
+            break;
+        };
+        let Some(outside) = outside.trim_end().strip_suffix('#') else { break };
+        attributes.push(inside);
+        rest = outside.trim_end();
+    }
+    attributes
+}
+
+/// Where the bracket is that a `]` behind `text` closes.
+fn opening(text: &str) -> Option<usize> {
+    let mut depth = 1_usize;
+    text.char_indices().rev().find_map(|(at, c)| {
+        match c {
+            ']' => depth += 1,
+            '[' => depth -= 1,
+            _ => {}
+        }
+        (depth == 0).then_some(at)
+    })
+}
+
+/// `test`, or a runtime's own such as `tokio::test(start_paused = true)`.
+fn is_test_attribute(attribute: &str) -> bool {
+    let path = attribute.split('(').next().unwrap_or_default();
+    path.rsplit("::").next().is_some_and(|name| name.trim() == "test")
 }
 
 #[cfg(test)]
@@ -230,7 +273,9 @@ mod tests {
                 "done | `gateway/domain/src/gone.rs` | `README.md`",
                 "`gateway/domain/src/gone.rs` does not exist",
             ),
-            ("part | `README.md` | `gateway/domain/src/marks.rs::late_is`", "has no `fn late_is`"),
+            ("part | `README.md` | `gateway/domain/src/marks.rs::late_is`", "has no test `late_is`"),
+            ("part | `README.md` | `gateway/domain/src/marks.rs::late`", "has no test `late`"),
+            ("part | `gateway/domain/src/marks.rs::later` | `README.md`", "has no `later`"),
             ("part | `README.md` | `gateway/domain::late`", "`gateway/domain` is not a text file"),
             ("done | `README.md` | soon", "path in backticks in column `tests`"),
             ("done | | `README.md`", "path in backticks in column `code`"),
@@ -241,6 +286,46 @@ mod tests {
             let said = row(cells);
             assert!(said.iter().any(|said| said.contains(part) && said.contains(TABLE)), "{cells}: {said:?}");
         }
+    }
+
+    #[test]
+    fn a_comment_a_literal_or_a_function_that_nothing_runs_is_no_test() {
+        for text in [
+            "// #[test]\n// fn late() {}",
+            "/* #[test] fn late() {} */",
+            "f(\"#[test]\nfn late() {}\");",
+            "fn late() {}",
+            "#[test]\nfn other() {}\n\nfn late() {}",
+            "#[cfg(test)]\nfn late() {}",
+            "#[test]\nfn late_is_inclusive() {}",
+            "#[test]\nfn other() { late(); }",
+            "proptest! {\n    fn late(x in 0..9) {}\n}",
+        ] {
+            assert!(!is_test(&code(text), "late"), "{text}");
+        }
+    }
+
+    #[test]
+    fn tests_of_every_runner_are_found_whatever_stands_between() {
+        for text in [
+            "#[test]\nfn late() {}",
+            "#[test] fn late() {}",
+            "#[tokio::test(start_paused = true)]\nasync fn late() {}",
+            "#[actix_web::test]\npub(crate) async fn late() {}",
+            "/// Says.\n#[test]\n#[should_panic(expected = \"x]\")]\n// why\nfn late() {}",
+            "#[cfg_attr(a, b([c]))]\n#[test]\n\nfn late() {}",
+            "proptest! {\n    #[test]\n    fn late(x in 0..9) {}\n}",
+        ] {
+            assert!(is_test(&code(text), "late"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_the_code_column_is_not_found_in_a_comment() {
+        let tree = tree(&[("a.rs", "// late\nfn f() { g(\"late\") }"), ("a.toml", "late = 1 # x\n")]);
+        assert!(wrong(&tree, "a.rs::late", false).is_some());
+        assert_eq!(wrong(&tree, "a.rs::f", false), None);
+        assert_eq!(wrong(&tree, "a.toml::late", false), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Promises: what is declared, for every kind of dependency, feature and target; nothing is resolved
 //! and nothing is fetched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub(super) struct Dependency {
     pub(super) name: String,
     #[serde(default)]
     pub(super) kind: Kind,
+    /// The folder that it is taken from, if it is: from the root where it is below the root.
+    pub(super) path: Option<String>,
 }
 
 /// When a dependency is used. Cargo writes `null` for the usual kind.
@@ -56,13 +58,13 @@ impl From<Option<String>> for Kind {
 #[derive(Deserialize)]
 struct Answer {
     packages: Vec<AnsweredPackage>,
-    workspace_root: String,
+    workspace_root: PathBuf,
 }
 
 #[derive(Deserialize)]
 struct AnsweredPackage {
     name: String,
-    manifest_path: String,
+    manifest_path: PathBuf,
     dependencies: Vec<Dependency>,
 }
 
@@ -73,19 +75,21 @@ pub(super) fn read(root: &Path) -> Result<Vec<Package>> {
 
 fn parse(json: &str) -> Result<Vec<Package>> {
     let answer: Answer = serde_json::from_str(json).context("cannot read what cargo metadata printed")?;
-    let folder = |manifest: &str| {
-        let inside = manifest.strip_prefix(&answer.workspace_root).unwrap_or(manifest);
-        inside.trim_end_matches("Cargo.toml").trim_matches('/').to_owned()
+    let from_root = |folder: &Path| {
+        let folder = folder.strip_prefix(&answer.workspace_root).unwrap_or(folder);
+        folder.to_string_lossy().into_owned()
     };
-    Ok(answer
-        .packages
-        .into_iter()
-        .map(|package| Package {
-            folder: folder(&package.manifest_path),
+    let package = |mut package: AnsweredPackage| {
+        for dependency in &mut package.dependencies {
+            dependency.path = dependency.path.take().map(|path| from_root(Path::new(&path)));
+        }
+        Package {
+            folder: package.manifest_path.parent().map(from_root).unwrap_or_default(),
             name: package.name,
             dependencies: package.dependencies,
-        })
-        .collect())
+        }
+    };
+    Ok(answer.packages.into_iter().map(package).collect())
 }
 
 #[cfg(test)]
@@ -94,8 +98,11 @@ pub(super) mod tests {
 
     /// A package with these dependencies, for the tests of the rules.
     pub(in super::super) fn package(name: &str, folder: &str, dependencies: &[(&str, Kind)]) -> Package {
-        let dependencies =
-            dependencies.iter().map(|(name, kind)| Dependency { name: (*name).to_owned(), kind: *kind });
+        let dependencies = dependencies.iter().map(|(name, kind)| Dependency {
+            name: (*name).to_owned(),
+            kind: *kind,
+            path: None,
+        });
         Package { name: name.to_owned(), folder: folder.to_owned(), dependencies: dependencies.collect() }
     }
 
@@ -111,6 +118,19 @@ pub(super) mod tests {
         assert_eq!(store.manifest(), "gateway/store/Cargo.toml");
         let kinds: Vec<_> = store.dependencies.iter().map(|d| (d.name.as_str(), d.kind)).collect();
         assert_eq!(kinds, [("redb", Kind::Normal), ("proptest", Kind::Dev), ("cc", Kind::Build)]);
+    }
+
+    #[test]
+    fn paths_are_read_from_the_root_where_they_are_below_it() {
+        let json = r#"{"workspace_root": "/r", "version": 1, "packages": [{
+            "name": "a", "manifest_path": "/r/a/Cargo.toml", "dependencies": [
+                {"name": "b", "kind": null, "path": "/r/gateway/b"},
+                {"name": "c", "kind": null, "path": "/root/c"},
+                {"name": "serde", "kind": null}]}]}"#;
+        let packages = parse(json).expect("readable");
+        let dependencies = &packages.first().expect("one package").dependencies;
+        let paths: Vec<_> = dependencies.iter().map(|d| d.path.as_deref()).collect();
+        assert_eq!(paths, [Some("gateway/b"), Some("/root/c"), None]);
     }
 
     #[test]

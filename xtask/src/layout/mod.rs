@@ -12,8 +12,10 @@ use anyhow::{Result, bail};
 
 use crate::files::Tree;
 
+mod excuses;
 mod features;
 mod links;
+mod manifests;
 mod metadata;
 mod rooms;
 mod rust_text;
@@ -53,10 +55,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let tree = Tree::read(root)?;
     let mut findings = rooms::check(&packages);
     findings.extend(technologies::check(&packages));
-    findings.extend(rooms::check_lints(&packages, &tree));
+    findings.extend(manifests::check(&packages, &tree));
     findings.extend(top_level::check(&tree));
     findings.extend(sources::check(&tree));
     findings.extend(words::check(&tree));
+    findings.extend(excuses::check(&tree));
     findings.extend(features::check(&tree));
     findings.extend(links::check(&tree));
     for finding in &findings {

@@ -5,7 +5,6 @@
 
 use super::Finding;
 use super::metadata::Package;
-use crate::files::Tree;
 
 /// A package of ours, its folder, and the packages of ours that it may depend on.
 struct Room {
@@ -56,26 +55,13 @@ const ROOMS: [Room; 13] = [
         folder: "gateway/simulator",
         may_use: &["rollcall-domain", "rollcall-dialects"],
     },
-    Room { package: "rollcall", folder: "gateway/app", may_use: &EVERY_ROOM },
-    Room { package: "rollcall-tests", folder: "tests", may_use: &EVERY_ROOM_AND_THE_BINARY },
+    Room { package: "rollcall", folder: "gateway/app", may_use: EVERY_ROOM },
+    Room { package: "rollcall-tests", folder: "tests", may_use: EVERY_ROOM_AND_THE_BINARY },
     // Tooling: it must build when the gateway does not.
     Room { package: "xtask", folder: "xtask", may_use: &[] },
 ];
 
-const EVERY_ROOM: [&str; 10] = [
-    "rollcall-domain",
-    "rollcall-dialects",
-    "rollcall-config",
-    "rollcall-store",
-    "rollcall-mqtt",
-    "rollcall-upstream",
-    "rollcall-actors",
-    "rollcall-api",
-    "rollcall-dashboards",
-    "rollcall-simulator",
-];
-
-const EVERY_ROOM_AND_THE_BINARY: [&str; 11] = [
+const EVERY_ROOM_AND_THE_BINARY: &[&str] = &[
     "rollcall-domain",
     "rollcall-dialects",
     "rollcall-config",
@@ -88,6 +74,12 @@ const EVERY_ROOM_AND_THE_BINARY: [&str; 11] = [
     "rollcall-simulator",
     "rollcall",
 ];
+
+/// All but the last of those.
+const EVERY_ROOM: &[&str] = match EVERY_ROOM_AND_THE_BINARY.split_last() {
+    Some((_, rooms)) => rooms,
+    None => &[],
+};
 
 /// Checks the folder and the arrows of every package.
 pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
@@ -131,28 +123,11 @@ fn wrong_arrow(package: &Package, room: &Room, to: &str) -> Finding {
     Finding::in_file(&package.manifest(), what)
 }
 
-/// Checks that every package takes the lints of the workspace: without that line it has none.
-pub(super) fn check_lints(packages: &[Package], tree: &Tree) -> Vec<Finding> {
-    let takes_lints = |text: &str| {
-        let mut lines = text.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
-        lines.next() == Some("workspace = true")
-    };
-    packages
-        .iter()
-        .filter(|package| !tree.text(&package.manifest()).is_some_and(takes_lints))
-        .map(|package| {
-            let what = "does not take the workspace's lints: add `[lints]` and below it `workspace = true`";
-            Finding::in_file(&package.manifest(), what)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::metadata::Kind;
     use super::super::metadata::tests::package;
     use super::*;
-    use crate::files::tests::tree;
 
     #[test]
     fn the_arrows_of_the_table_pass() {
@@ -217,23 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn every_room_is_named_in_the_lists_of_the_binary_and_the_tests() {
-        for room in &ROOMS {
-            let whole = ["rollcall", "rollcall-tests", "xtask"].contains(&room.package);
-            assert_eq!(EVERY_ROOM.contains(&room.package), !whole, "{}", room.package);
-        }
-        assert!(EVERY_ROOM.iter().all(|name| EVERY_ROOM_AND_THE_BINARY.contains(name)));
+    fn the_binary_may_use_every_room_and_the_tests_the_binary_as_well() {
+        let mut rooms: Vec<_> = ROOMS.iter().map(|room| room.package).collect();
+        rooms.retain(|name| !["rollcall", "rollcall-tests", "xtask"].contains(name));
+        assert_eq!(sorted(EVERY_ROOM), sorted(&rooms));
+        rooms.push("rollcall");
+        assert_eq!(sorted(EVERY_ROOM_AND_THE_BINARY), sorted(&rooms));
     }
 
-    #[test]
-    fn a_package_without_the_workspace_lints_is_refused() {
-        let packages = [package("a", "a", &[]), package("b", "b", &[]), package("c", "c", &[])];
-        let tree = tree(&[
-            ("a/Cargo.toml", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n"),
-            ("b/Cargo.toml", "[package]\nname = \"b\"\n"),
-            ("c/Cargo.toml", "[lints]\nrust.unsafe_code = \"allow\"\n"),
-        ]);
-        let found: Vec<_> = check_lints(&packages, &tree).into_iter().map(|f| f.place).collect();
-        assert_eq!(found, ["b/Cargo.toml", "c/Cargo.toml"]);
+    fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
     }
 }

@@ -24,6 +24,50 @@ pub(super) fn split(text: &str) -> Vec<Line> {
     splitter.lines
 }
 
+/// The code of a file, with its line breaks and without comments and literals.
+pub(super) fn code(text: &str) -> String {
+    let lines: Vec<String> = split(text).into_iter().map(|line| line.code).collect();
+    lines.join("\n")
+}
+
+/// The attributes in `code`, each with its line, counted from one, and with what is inside its brackets.
+pub(super) fn attributes(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    code.match_indices('#').filter_map(|(start, mark)| {
+        let (before, after) = (code.get(..start)?, code.get(start + mark.len()..)?.trim_start());
+        let after = after.strip_prefix('!').map_or(after, str::trim_start);
+        let inside = until_closed(after.strip_prefix('[')?, '[', ']');
+        Some((before.matches('\n').count() + 1, inside))
+    })
+}
+
+/// What comes before the bracket that closes one opened just before `text`.
+pub(super) fn until_closed(text: &str, open: char, close: char) -> &str {
+    let mut depth = 1_usize;
+    for (at, c) in text.char_indices() {
+        if c == open {
+            depth += 1;
+        } else if c == close {
+            depth -= 1;
+            if depth == 0 {
+                return text.get(..at).unwrap_or(text);
+            }
+        }
+    }
+    text
+}
+
+/// What stands before and behind each whole `word` of `text`.
+pub(super) fn uses<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    text.match_indices(word)
+        .filter_map(move |(start, _)| Some((text.get(..start)?, text.get(start + word.len()..)?)))
+        .filter(|(before, after)| !before.ends_with(is_word) && !after.starts_with(is_word))
+}
+
+/// Whether `text` has `word` with no part of a name on either side.
+pub(super) fn has_word(text: &str, word: &str) -> bool {
+    uses(text, word).next().is_some()
+}
+
 /// How many lines come before the tests: before the first line that is exactly `#[cfg(test)]` and
 /// stands for a module written out below it.
 pub(super) fn body_length(text: &str) -> usize {
@@ -180,10 +224,6 @@ pub(super) fn is_word(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn code(text: &str) -> String {
-        split(text).into_iter().map(|line| line.code).collect::<Vec<_>>().join("\n")
-    }
-
     fn comments(text: &str) -> String {
         split(text).into_iter().map(|line| line.comment).collect::<Vec<_>>().join("\n")
     }
@@ -216,6 +256,15 @@ mod tests {
     fn an_open_literal_or_comment_ends_with_the_file() {
         assert_eq!(code("a \"b"), "a \"\"");
         assert_eq!(code("a /* b"), "a ");
+    }
+
+    #[test]
+    fn attributes_come_whole_with_their_first_line() {
+        let text = code("#![a]\n// #[no]\n#[b(\n  \"]\",\n  [c],\n)] fn f() { g(\"#[no]\") }");
+        let found: Vec<_> =
+            attributes(&text).map(|(line, inside)| (line, inside.replace('\n', ""))).collect();
+        assert_eq!(found, [(1, "a".to_owned()), (3, "b(  \"\",  [c],)".to_owned())]);
+        assert_eq!(attributes("#[open").collect::<Vec<_>>(), [(1, "open")]);
     }
 
     #[test]

@@ -1,15 +1,12 @@
 //! Words that may not stay in the tree.
 //!
-//! Promises: no test is switched off, no test waits for time to pass, nobody but the clock's own file
-//! excuses itself from the ban on clocks, nothing is left half done, and no merge is left half resolved. What is inside a string literal is not looked at.
+//! Promises: no test is switched off, no test waits for time to pass, nothing is left half done, and no
+//! merge is left half resolved. What is inside a string literal is not looked at.
 
 use super::Finding;
-use super::rust_text::{Line, body_length, is_word, split};
+use super::rust_text::{Line, body_length, has_word, split, uses};
 use super::sources::is_all_tests;
 use crate::files::Tree;
-
-/// Who may read a clock in spite of the lint: the gateway's one clock, and the tool that times steps.
-const CLOCK_READERS: &[&str] = &["gateway/app/src/clock.rs", "xtask/src/"];
 
 /// Checks every file for conflict markers and every Rust file for the rest.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
@@ -18,10 +15,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         let body = if is_all_tests(path) { 0 } else { body_length(text) };
         for (index, line) in split(text).iter().enumerate() {
             let wrong = [unfinished(line), switched_off(line), waiting(line).filter(|_| index >= body)];
-            let clock =
-                excused(line).filter(|_| !CLOCK_READERS.iter().any(|reader| path.starts_with(reader)));
-            let wrong = wrong.into_iter().chain([clock]);
-            findings.extend(wrong.flatten().map(|what| Finding::at_line(path, index + 1, what)));
+            findings.extend(wrong.into_iter().flatten().map(|what| Finding::at_line(path, index + 1, what)));
         }
     }
     findings
@@ -49,11 +43,6 @@ fn switched_off(line: &Line) -> Option<&'static str> {
     (attribute || fence).then_some("a test that is switched off: make it pass, or delete it")
 }
 
-fn excused(line: &Line) -> Option<&'static str> {
-    has_word(&line.code, "disallowed_methods")
-        .then_some("a clock or a sleep behind the lint's back: take the time from the Clock port")
-}
-
 fn waiting(line: &Line) -> Option<&'static str> {
     let names = ["sleep", "sleep_until", "sleep_ms"];
     let called = names.iter().any(|name| followed_by(&line.code, name, '('));
@@ -62,21 +51,9 @@ fn waiting(line: &Line) -> Option<&'static str> {
         .then_some("a test that sleeps: wait for what can be observed (a message, a file, a line of output)")
 }
 
-/// Whether `text` has `word` with no part of a name on either side.
-fn has_word(text: &str, word: &str) -> bool {
-    uses(text, word).next().is_some()
-}
-
 /// Whether `text` has `word` used with `next` right behind it; a definition (`fn word(`) is no use.
 fn followed_by(text: &str, word: &str, next: char) -> bool {
     uses(text, word).any(|(before, after)| after.starts_with(next) && !before.ends_with("fn "))
-}
-
-/// What stands before and behind each whole `word` of `text`.
-fn uses<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    text.match_indices(word)
-        .filter_map(move |(start, _)| Some((text.get(..start)?, text.get(start + word.len()..)?)))
-        .filter(|(before, after)| !before.ends_with(is_word) && !after.starts_with(is_word))
 }
 
 #[cfg(test)]
@@ -133,14 +110,6 @@ mod tests {
             assert_eq!(findings("gateway/store/src/backoff.rs", text), [""; 0], "{text}");
         }
         assert_eq!(findings("tests/src/a.rs", "fn sleep(x: u8) {} let sleepy = asleep(1);"), [""; 0]);
-    }
-
-    #[test]
-    fn only_the_clocks_own_file_excuses_itself_from_the_ban_on_clocks() {
-        let text = "#[expect(clippy::disallowed_methods, reason = \"x\")]";
-        assert_eq!(findings("gateway/app/src/clock.rs", text), [""; 0]);
-        assert_eq!(findings("gateway/store/src/a.rs", text).len(), 1);
-        assert_eq!(findings("tests/tests/a.rs", text).len(), 1);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
+use url::Url;
 
 use super::Place;
+use super::values::{broker, day, filled};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
@@ -66,16 +68,31 @@ pub(crate) struct Export {
     #[arg(long, value_enum)]
     format: Format,
     /// First day, such as 2026-09-01
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     from: Option<Date>,
     /// Last day, included
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     to: Option<Date>,
     /// Code of the one class wanted
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = filled)]
     class: Option<String>,
     #[command(flatten)]
     pub(super) place: Place,
+}
+
+impl Export {
+    /// What no single argument tells.
+    ///
+    /// # Errors
+    /// The days leave nothing to export.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from > to => {
+                Err(format!("--from {from} is after --to {to}; write the earlier day with --from"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -99,8 +116,8 @@ pub(crate) enum Format {
 )]
 pub(crate) struct Simulate {
     /// Gateway to send to
-    #[arg(long, value_name = "mqtt://…")]
-    url: String,
+    #[arg(long, value_name = "mqtt://…", value_parser = broker)]
+    url: Url,
     /// Number of terminals
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     devices: u32,

@@ -7,16 +7,17 @@
 
 mod data;
 mod people;
+mod unbuilt;
+mod values;
 
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use rollcall_config::ConfigFile;
 
-pub(crate) use data::{Export, Import, Simulate};
-pub(crate) use people::{Device, User};
+pub(crate) use unbuilt::Unbuilt;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,75 +72,30 @@ pub(crate) enum Command {
     )]
     Run(Place),
     /// Try it out: a sample campus with simulated terminals, thrown away at the end
+    #[command(
+        long_about = "Starts the gateway on this machine alone, with a sample campus of 24 classes and 432 students, six of whose sessions are open and fill up by simulated terminals.\n\nPrints where to look and how to sign in. Ctrl-C ends it; its data is thrown away."
+    )]
     Demo,
-    /// Write a commented settings file, and certificates if asked for
-    Init {
-        /// Also make a campus authority and a server certificate
-        #[arg(long)]
-        tls: bool,
-    },
     /// Name every mistake in the settings, or show what is in force and who set it
     #[command(
         long_about = "Checks the settings file and the environment without starting anything.\n\nGood settings are printed as TOML, each with who set it, secrets masked. Otherwise every mistake is named with its key, its line or variable, and what to write instead; the exit code is then 1.",
         after_help = "Example:\n  rollcall check-config --config ./rollcall.toml"
     )]
     CheckConfig(Config),
-    /// Accounts: add, list, change passwords, disable, reset second factors
-    #[command(subcommand)]
-    User(User),
-    /// Terminals: add, list, revoke, rotate secrets, test payloads
-    #[command(subcommand)]
-    Device(Device),
-    /// Read rosters and timetables
-    #[command(subcommand)]
-    Import(Import),
-    /// Write records, sessions, students or the ledger to standard output
-    Export(Export),
-    /// Copy the data of a running gateway to one file
-    Backup {
-        /// File to write; must not exist
-        #[arg(value_name = "F")]
-        file: PathBuf,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Bring back the data of a backup
-    Restore {
-        /// File that `rollcall backup` wrote
-        #[arg(value_name = "F")]
-        file: PathBuf,
-        /// Overwrite the data that is there
-        #[arg(long)]
-        force: bool,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Walk the ledger's chain; exit code 1 at the first difference
-    Verify {
-        /// Also recompute every view and compare
-        #[arg(long)]
-        rebuild: bool,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Be many terminals, and measure how fast scans are acknowledged
-    Simulate(Simulate),
-    /// Check clock, disk, ports, certificates, permissions and upstream; exit code 1 if something is wrong
-    Doctor(Place),
-    /// Print the description of the HTTP interface (OpenAPI)
-    Openapi,
     /// Print the script that completes this command line in a shell
     #[command(after_help = "Example:\n  rollcall completions bash > /etc/bash_completion.d/rollcall")]
     Completions {
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
+    #[command(flatten)]
+    Unbuilt(Unbuilt),
 }
 
 impl Place {
     /// Which settings file to read.
     pub(crate) fn config_file(&self) -> ConfigFile {
-        self.config.clone().map_or(ConfigFile::Standard, ConfigFile::Named)
+        self.config.clone().map_or_else(ConfigFile::standard, ConfigFile::Named)
     }
 
     fn is_empty(&self) -> bool {
@@ -153,6 +109,23 @@ impl Place {
 }
 
 impl Cli {
+    /// What stands on the command line.
+    ///
+    /// # Errors
+    /// Wrong usage, or help or version was asked for instead.
+    pub(crate) fn from_line() -> Result<Self, clap::Error> {
+        let mut command = Self::tree();
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// The command tree with a mark on what is not built.
+    pub(crate) fn tree() -> clap::Command {
+        Self::command().mut_subcommands(|command| {
+            if Unbuilt::has_subcommand(command.get_name()) { unbuilt::mark(command) } else { command }
+        })
+    }
+
     /// The command to carry out and the place it works on, wherever the options stood.
     ///
     /// # Errors
@@ -161,6 +134,9 @@ impl Cli {
         let Some(command) = self.command else {
             return Ok((Command::Run(Place::default()), self.place));
         };
+        if let Command::Unbuilt(Unbuilt::Export(export)) = &command {
+            export.check().map_err(|why| Self::command().error(ErrorKind::ValueValidation, why))?;
+        }
         let takes_data_dir = !matches!(command, Command::CheckConfig(_));
         match command.place() {
             Some(place) if takes_data_dir || self.place.data_dir.is_none() => {
@@ -181,40 +157,21 @@ impl Command {
     /// The place given behind the command; `None` if it takes none.
     fn place(&self) -> Option<Place> {
         match self {
-            Self::Run(place)
-            | Self::Doctor(place)
-            | Self::Backup { place, .. }
-            | Self::Restore { place, .. }
-            | Self::Verify { place, .. } => Some(place.clone()),
+            Self::Run(place) => Some(place.clone()),
             Self::CheckConfig(Config { config }) => Some(Place { config: config.clone(), data_dir: None }),
-            Self::User(user) => Some(user.place().clone()),
-            Self::Device(device) => Some(device.place().clone()),
-            Self::Import(import) => Some(import.place().clone()),
-            Self::Export(export) => Some(export.place.clone()),
-            Self::Demo | Self::Init { .. } | Self::Simulate(_) | Self::Openapi | Self::Completions { .. } => {
-                None
-            }
+            Self::Demo | Self::Completions { .. } => None,
+            Self::Unbuilt(unbuilt) => unbuilt.place().cloned(),
         }
     }
 
     /// The command as it is typed, e.g. `user add`.
-    pub(crate) fn name(&self) -> String {
+    fn name(&self) -> String {
         match self {
             Self::Run(_) => "run".to_owned(),
             Self::Demo => "demo".to_owned(),
-            Self::Init { .. } => "init".to_owned(),
             Self::CheckConfig(_) => "check-config".to_owned(),
-            Self::User(user) => format!("user {}", user.name()),
-            Self::Device(device) => format!("device {}", device.name()),
-            Self::Import(import) => format!("import {}", import.name()),
-            Self::Export(_) => "export".to_owned(),
-            Self::Backup { .. } => "backup".to_owned(),
-            Self::Restore { .. } => "restore".to_owned(),
-            Self::Verify { .. } => "verify".to_owned(),
-            Self::Simulate(_) => "simulate".to_owned(),
-            Self::Doctor(_) => "doctor".to_owned(),
-            Self::Openapi => "openapi".to_owned(),
             Self::Completions { .. } => "completions".to_owned(),
+            Self::Unbuilt(unbuilt) => unbuilt.name(),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
+use rollcall_domain::ids::DeviceId;
 
 use super::Place;
+use super::values::filled;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
@@ -12,15 +14,15 @@ pub(crate) enum User {
     #[command(after_help = "Example:\n  rollcall user add ada --role teacher --teacher T-17")]
     Add {
         /// Name to sign in with
-        #[arg(value_name = "USERNAME")]
+        #[arg(value_name = "USERNAME", value_parser = filled)]
         username: String,
         #[arg(long, value_enum)]
         role: Role,
         /// Code of the teacher this account belongs to
-        #[arg(long, value_name = "CODE", conflicts_with = "student")]
+        #[arg(long, value_name = "CODE", value_parser = filled, conflicts_with = "student")]
         teacher: Option<String>,
         /// Code of the student this account belongs to
-        #[arg(long, value_name = "CODE")]
+        #[arg(long, value_name = "CODE", value_parser = filled)]
         student: Option<String>,
         #[command(flatten)]
         place: Place,
@@ -32,14 +34,14 @@ pub(crate) enum User {
     },
     /// Give an account a new password; asked for on the terminal, or read from standard input
     Passwd {
-        #[arg(value_name = "USERNAME")]
+        #[arg(value_name = "USERNAME", value_parser = filled)]
         username: String,
         #[command(flatten)]
         place: Place,
     },
     /// Refuse an account's sign-ins from now on
     Disable {
-        #[arg(value_name = "USERNAME")]
+        #[arg(value_name = "USERNAME", value_parser = filled)]
         username: String,
         #[command(flatten)]
         place: Place,
@@ -47,7 +49,7 @@ pub(crate) enum User {
     /// Take away a lost second factor
     #[command(name = "reset-2fa")]
     Reset2fa {
-        #[arg(value_name = "USERNAME")]
+        #[arg(value_name = "USERNAME", value_parser = filled)]
         username: String,
         #[command(flatten)]
         place: Place,
@@ -71,18 +73,18 @@ pub(crate) enum Device {
     )]
     Add {
         /// Name the terminal signs in with
-        #[arg(value_name = "DEVICE_ID")]
-        device_id: String,
+        #[arg(value_name = "DEVICE_ID", value_parser = DeviceId::parse)]
+        device_id: DeviceId,
         /// Name for people [default: the device id]
-        #[arg(long)]
+        #[arg(long, value_parser = filled)]
         name: Option<String>,
         #[arg(long = "type", value_enum)]
         kind: DeviceKind,
         /// Code of the room it hangs in
-        #[arg(long, value_name = "CODE")]
+        #[arg(long, value_name = "CODE", value_parser = filled)]
         room: Option<String>,
         /// How it speaks: native, facesluice, zkteco, or a name from [[dialects.mapped]]
-        #[arg(long, default_value = "native")]
+        #[arg(long, default_value = "native", value_parser = filled)]
         dialect: String,
         #[command(flatten)]
         place: Place,
@@ -94,23 +96,23 @@ pub(crate) enum Device {
     },
     /// Shut a terminal out, within a second
     Revoke {
-        #[arg(value_name = "DEVICE_ID")]
-        device_id: String,
+        #[arg(value_name = "DEVICE_ID", value_parser = DeviceId::parse)]
+        device_id: DeviceId,
         #[command(flatten)]
         place: Place,
     },
     /// Give a terminal a new secret; prints it once
     Rotate {
-        #[arg(value_name = "DEVICE_ID")]
-        device_id: String,
+        #[arg(value_name = "DEVICE_ID", value_parser = DeviceId::parse)]
+        device_id: DeviceId,
         #[command(flatten)]
         place: Place,
     },
     /// Show what a sample payload of a terminal becomes; stores nothing
     #[command(after_help = "Example:\n  rollcall device test gate-1 sample.json")]
     Test {
-        #[arg(value_name = "DEVICE_ID")]
-        device_id: String,
+        #[arg(value_name = "DEVICE_ID", value_parser = DeviceId::parse)]
+        device_id: DeviceId,
         /// File with the payload; - is standard input
         #[arg(value_name = "PAYLOAD", default_value = "-")]
         payload: PathBuf,

@@ -5,11 +5,13 @@
 //!
 //! Refuses: rules and protocols. They live in their rooms; here they are joined and ended.
 
+mod demo;
 mod reload;
 mod signals;
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
+use actix_web::rt::System;
 use anyhow::{Context as _, Result, anyhow};
 use rollcall_config::{ConfigFile, Environment, Loaded, Problems, load};
 use rollcall_domain::ports::Clock;
@@ -21,11 +23,21 @@ use crate::cli::Place;
 use crate::clock::RealClock;
 use crate::data_folder::DataFolder;
 use crate::exit::Exit;
+use crate::gateway::{Addresses, Gateway};
 use crate::{logging, output};
 
 /// Runs the gateway until it is told to stop.
 pub(crate) fn run(place: &Place, environment: Environment) -> Exit {
-    match try_run(place, environment) {
+    ended(try_run(place, environment))
+}
+
+/// Runs a gateway with a sample campus until it is told to stop.
+pub(crate) fn demo() -> Exit {
+    ended(demo::try_demo())
+}
+
+fn ended(outcome: Result<()>) -> Exit {
+    match outcome {
         Ok(()) => Exit::Done,
         Err(error) => {
             let line = format!("{error:#}").replace('\n', " ");
@@ -36,23 +48,25 @@ pub(crate) fn run(place: &Place, environment: Environment) -> Exit {
 }
 
 fn try_run(place: &Place, environment: Environment) -> Result<()> {
-    let clock = RealClock::new();
-    let file = place.config_file();
-    let loaded = load(&file, &environment).map_err(|problems| one_line(&file, &problems))?;
-    let log = logging::start(loaded.settings.log.level)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        // Before the folder is opened: from here on a signal stops cleanly, however early it comes.
+    let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
+    System::new().block_on(async {
+        // Before anything is read or opened: from here on a signal waits until the gateway runs,
+        // and then stops or reloads it, however early it came.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
-        let path = place.data_dir.clone().unwrap_or_else(|| loaded.settings.store.path.clone());
-        let folder = DataFolder::open(&path)?;
-        announce(&file, &loaded, &folder);
+        let file = place.config_file();
+        let loaded = load(&file, &environment).map_err(|problems| one_line(&file, &problems))?;
+        let log = logging::start(loaded.settings.log.level)?;
+        let store = &loaded.settings.store;
+        let path = place.data_dir.as_ref().unwrap_or(&store.path);
+        let folder = DataFolder::open(path, store.key_file.as_deref())?;
+        announce(&environment, &loaded, &folder);
+        let settings = &loaded.settings;
+        let gateway = Gateway::start(settings, &environment, folder.path(), Arc::clone(&clock)).await?;
+        let Addresses { http, mqtt } = gateway.addresses();
+        info!(%http, %mqtt, "rollcall is running; stop it with SIGTERM or Ctrl-C");
         let mut reloader = Reloader::new(file, environment, loaded, log);
         serve(&mut signals, &mut reloader).await;
-        stop(&mut signals, folder, &clock).await;
+        stop(&mut signals, gateway, folder, clock.as_ref()).await;
         Ok(())
     })
 }
@@ -61,21 +75,25 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
 fn one_line(file: &ConfigFile, problems: &Problems) -> anyhow::Error {
     let first = problems.iter().next().map(ToString::to_string).unwrap_or_default();
     let command = match file {
-        ConfigFile::Standard => "rollcall check-config".to_owned(),
+        ConfigFile::IfPresent(_) => "rollcall check-config".to_owned(),
         ConfigFile::Named(path) => format!("rollcall check-config --config {}", path.display()),
     };
-    match problems.iter().len() {
+    match problems.found() {
         0 | 1 => anyhow!(first),
         several => anyhow!("{first} (and {} more; see them with {command})", several - 1),
     }
 }
 
-fn announce(file: &ConfigFile, loaded: &Loaded, folder: &DataFolder) {
-    let settings = match file {
-        ConfigFile::Standard => PathBuf::from(rollcall_config::STANDARD_FILE),
-        ConfigFile::Named(path) => path.clone(),
+fn announce(environment: &Environment, loaded: &Loaded, folder: &DataFolder) {
+    let settings = match &loaded.file {
+        Some(path) => {
+            std::path::absolute(path).unwrap_or_else(|_no_folder| path.clone()).display().to_string()
+        }
+        None => "defaults".to_owned(),
     };
-    let settings = if settings.exists() { settings.display().to_string() } else { "defaults".to_owned() };
+    for remark in environment.ignored() {
+        warn!("{remark}");
+    }
     info!(
         version = env!("CARGO_PKG_VERSION"),
         data = %folder.path().display(),
@@ -89,12 +107,6 @@ fn announce(file: &ConfigFile, loaded: &Loaded, folder: &DataFolder) {
     if folder.open_to_others() {
         warn!(data = %folder.path().display(), "other users may look into the data folder; run chmod 700 on it");
     }
-    warn!(
-        http = %loaded.settings.http.listen,
-        mqtt = %loaded.settings.mqtt.listen,
-        "this build has no listeners yet: nothing answers on these addresses; docs/features.md says what works"
-    );
-    info!("rollcall is running; stop it with SIGTERM or Ctrl-C");
 }
 
 /// Runs until a signal says to stop.
@@ -111,13 +123,12 @@ async fn serve(signals: &mut Signals, reloader: &mut Reloader) {
 }
 
 /// Ends every part, unless somebody loses patience.
-async fn stop(signals: &mut Signals, folder: DataFolder, clock: &impl Clock) {
+async fn stop(signals: &mut Signals, gateway: Gateway, folder: DataFolder, clock: &dyn Clock) {
     let parts = async {
-        // Nothing is running yet but the lock on the folder.
+        gateway.stop().await;
         drop(folder);
     };
     tokio::select! {
-        biased;
         () = signals.interrupted() => warn!("rollcall stops at once, without waiting for its parts"),
         () = parts => info!(ran_seconds = clock.monotonic().as_secs(), "rollcall has stopped"),
     }

@@ -1,8 +1,9 @@
 //! Reading the settings again while running.
 //!
 //! Promises: good settings replace the old and the log says which keys changed and which of them
-//! wait for a restart; bad ones change nothing and the log says what is wrong. Values are never
-//! logged: one of them may be a secret.
+//! wait for a restart; bad ones change nothing and the log says what is wrong. A file that was
+//! read once has to stay: its absence is no way to ask for the defaults. Values are never logged:
+//! one of them may be a secret.
 
 use rollcall_config::{ConfigFile, Environment, Key, Loaded, load};
 use tracing::{error, info, warn};
@@ -22,6 +23,7 @@ pub(super) struct Reloader {
 
 impl Reloader {
     pub(super) fn new(file: ConfigFile, environment: Environment, loaded: Loaded, log: LogControl) -> Self {
+        let file = must_stay(file, &loaded);
         Self { file, environment, started: loaded.clone(), loaded, log }
     }
 
@@ -33,7 +35,7 @@ impl Reloader {
                 for problem in problems.iter() {
                     error!(%problem, "bad settings");
                 }
-                error!(problems = problems.iter().len(), "settings not reloaded: the old ones stay in force");
+                error!(found = problems.count(), "settings not reloaded: the old ones stay in force");
                 return;
             }
         };
@@ -53,8 +55,14 @@ impl Reloader {
         if let Err(error) = self.log.set(fresh.settings.log.level) {
             error!(%error, "the level of the log stays as it was");
         }
+        self.file = must_stay(self.file.clone(), &fresh);
         self.loaded = fresh;
     }
+}
+
+/// The file to read next time: one that was there must be there again.
+fn must_stay(file: ConfigFile, loaded: &Loaded) -> ConfigFile {
+    loaded.file.clone().map_or(file, ConfigFile::Named)
 }
 
 /// What the contract lets a reload change: certificates, limits, upstream and the log's level.
@@ -68,4 +76,26 @@ fn applies_at_once(key: &Key) -> bool {
 fn names(keys: &[&Key]) -> String {
     let names: Vec<&str> = keys.iter().map(|key| key.path).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settings_file_that_vanishes_is_a_bad_reload_and_not_a_return_to_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rollcall.toml");
+        let file = ConfigFile::IfPresent(path.clone());
+        let environment = Environment::default();
+        let log = crate::logging::start(rollcall_config::settings::LogLevel::Error).unwrap();
+        let loaded = load(&file, &environment).unwrap();
+        let mut reloader = Reloader::new(file, environment, loaded, log);
+        std::fs::write(&path, "campus.name = \"North\"\n").unwrap();
+        reloader.reload();
+        assert_eq!(reloader.loaded.settings.campus.name, "North");
+        std::fs::remove_file(&path).unwrap();
+        reloader.reload();
+        assert_eq!(reloader.loaded.settings.campus.name, "North");
+    }
 }

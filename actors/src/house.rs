@@ -1,0 +1,117 @@
+//! What all actors share: the store, the clock, the rules' settings.
+//!
+//! Promises: looking something up here changes nothing.
+
+use std::sync::Arc;
+
+use rollcall_domain::clock_offset::captured;
+use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::event::{Actor as By, Entry, Event, NewEvent, SessionEvent, UnmatchedScan};
+use rollcall_domain::ids::StudentId;
+use rollcall_domain::people::{Personal, TextField};
+use rollcall_domain::policy::Policy;
+use rollcall_domain::ports::{Clock, NotTaken, ScanResult};
+use rollcall_domain::scan::{Outcome, RawScan, Scan, Unmatched};
+use rollcall_store::{Append, Appended, Store};
+
+use crate::messages::Row;
+use crate::ticket::Ticket;
+
+pub(crate) struct House {
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Policy,
+    pub(crate) pseudonyms: Pseudonyms,
+}
+
+impl House {
+    /// The name of a student, if the register knows it.
+    pub(crate) fn name(&self, student: StudentId) -> Option<String> {
+        match self.store.register().student(student) {
+            Ok(details) => details.map(|details| details.name.whole()),
+            Err(error) => {
+                tracing::warn!(%error, %student, "a name cannot be looked up");
+                None
+            }
+        }
+    }
+
+    /// A student as lists show one, without a mark.
+    pub(crate) fn row(&self, student: StudentId) -> Row {
+        let details = self.store.register().student(student).ok().flatten();
+        let (code, name) = details.map_or_else(
+            || (student.to_string(), String::new()),
+            |details| (details.code.to_string(), details.name.whole()),
+        );
+        Row { student, code, name, standing: None }
+    }
+
+    /// The scan that a device sent, with its time judged.
+    pub(crate) fn scan(&self, raw: &RawScan) -> Scan {
+        let captured = captured(raw.claimed_at, raw.received_at, None, &self.policy);
+        raw.scan(captured, &self.pseudonyms)
+    }
+
+    /// Keeps a scan that marks nobody, and answers once it is on disk.
+    pub(crate) fn unmatched(self: &Arc<Self>, ticket: Ticket, kept: UnmatchedScan) {
+        let (device, dedup) = (kept.scan.device.clone(), kept.scan.dedup);
+        let claim = Personal::Text { field: TextField::Claim, about: None, text: ticket.claim().to_owned() };
+        let event = NewEvent {
+            by: By::Device(device),
+            event: Event::Unmatched(Box::new(kept.clone())),
+            personal: vec![claim],
+        };
+        let house = Arc::clone(self);
+        let then = move |appended| match appended {
+            Appended::Committed(_) => ticket.done(house.nobody(&kept, false)),
+            Appended::Already(entry) => ticket.done(house.first_result(&entry)),
+            Appended::Stale | Appended::Failed(_) => ticket.refuse(NotTaken::StorageUnavailable),
+        };
+        let append = Append { dedup: Some(dedup), ..Append::new(vec![event], then) };
+        // A full queue drops the append, and with it the ticket, which then tries again.
+        drop(self.store.append(append));
+    }
+
+    /// What was answered to this scan before, if the views know of it.
+    pub(crate) fn known(&self, scan: &Scan) -> Option<ScanResult> {
+        let seq = self.store.views().read(|state| state.scans.get(&scan.dedup).copied())?;
+        match self.store.entries(seq, 1) {
+            Ok(entries) => entries.first().map(|entry| self.first_result(entry)),
+            Err(error) => {
+                tracing::error!(%error, "the first result of a repeated scan cannot be read");
+                None
+            }
+        }
+    }
+
+    /// What was answered when the scan of this entry first came.
+    pub(crate) fn first_result(&self, entry: &Entry) -> ScanResult {
+        match &entry.event {
+            Event::Session(session, SessionEvent::Scanned(scanned)) => ScanResult {
+                outcome: scanned.outcome,
+                student: Some(scanned.student),
+                session: Some(*session),
+                mark: self.store.views().read(|state| {
+                    let session = state.sessions.get(session)?;
+                    session.standing(scanned.student).map(|standing| standing.mark)
+                }),
+                name: self.name(scanned.student),
+                replayed: true,
+            },
+            Event::Unmatched(kept) => self.nobody(kept, true),
+            // Only entries that carry a scan have a scan's dedup key.
+            _ => nothing(Outcome::Unmatched(Unmatched::NoOpenSession)),
+        }
+    }
+
+    fn nobody(&self, kept: &UnmatchedScan, replayed: bool) -> ScanResult {
+        let UnmatchedScan { reason, student, session, .. } = kept;
+        let name = student.and_then(|student| self.name(student));
+        let outcome = Outcome::Unmatched(*reason);
+        ScanResult { student: *student, session: *session, name, replayed, ..nothing(outcome) }
+    }
+}
+
+fn nothing(outcome: Outcome) -> ScanResult {
+    ScanResult { outcome, student: None, session: None, mark: None, name: None, replayed: true }
+}

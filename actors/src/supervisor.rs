@@ -1,0 +1,150 @@
+//! Finds, starts and restarts session actors, and brings every scan to the right one.
+//!
+//! Promises: a scan is with exactly one actor, or back here; an actor that ended is started again from the
+//! ledger by whatever needs it next; a scan that marks nobody is kept.
+//!
+//! Refuses: rules. Which student and which session is asked of the domain.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, StreamHandler};
+use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::decide::unmatched;
+use rollcall_domain::ids::SessionId;
+use rollcall_domain::policy::Policy;
+use rollcall_domain::ports::Clock;
+use rollcall_store::Store;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use crate::IN_FLIGHT;
+use crate::house::House;
+use crate::intake::Intake;
+use crate::messages::{Command, CommandError, CommandResult, Watch};
+use crate::session::{Scanned, SessionActor};
+use crate::ticket::{Desk, OnAnswer, Ticket};
+
+/// A scan that has just come in.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Incoming(pub(crate) Ticket);
+
+/// One per gateway.
+pub struct Supervisor {
+    house: Arc<House>,
+    sessions: HashMap<SessionId, Addr<SessionActor>>,
+    returned: Option<mpsc::UnboundedReceiver<Ticket>>,
+}
+
+impl Supervisor {
+    /// Starts it on the current arbiter, with the way in for scans.
+    pub fn launch(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        pseudonyms: Pseudonyms,
+        on_answer: OnAnswer,
+    ) -> (Addr<Supervisor>, Intake) {
+        let (back, returned) = mpsc::unbounded_channel();
+        let desk = Arc::new(Desk { back, on_answer });
+        let house = Arc::new(House { store, clock, policy, pseudonyms });
+        let supervisor =
+            Supervisor { house: Arc::clone(&house), sessions: HashMap::new(), returned: Some(returned) }
+                .start();
+        let intake = Intake::new(house, supervisor.clone(), Arc::new(Semaphore::new(IN_FLIGHT)), desk);
+        (supervisor, intake)
+    }
+
+    fn bring(&mut self, ticket: Ticket) {
+        if let Some(result) = self.house.known(ticket.scan()) {
+            return ticket.done(result);
+        }
+        let policy = &self.house.policy;
+        let placed = self.house.store.views().read(|state| {
+            let near = state.meetings_around(ticket.scan().captured_at);
+            unmatched::place(&state.campus, policy, ticket.scan(), near)
+        });
+        match placed {
+            Err(kept) => self.house.unmatched(ticket, *kept),
+            // A full mailbox drops the scan, which then comes back here.
+            Ok((student, session)) => match self.session(session) {
+                Some(actor) => drop(actor.try_send(Scanned { student, ticket })),
+                None => drop(ticket),
+            },
+        }
+    }
+
+    /// The actor of a session, started if there is none.
+    fn session(&mut self, id: SessionId) -> Option<Addr<SessionActor>> {
+        if let Some(actor) = self.sessions.get(&id).filter(|actor| actor.connected()) {
+            return Some(actor.clone());
+        }
+        let (session, last) = self
+            .house
+            .store
+            .views()
+            .read(|state| state.sessions.get(&id).cloned().map(|session| (session, state.last)))?;
+        let actor = SessionActor::new(Arc::clone(&self.house), session, last).start();
+        self.sessions.insert(id, actor.clone());
+        Some(actor)
+    }
+
+    /// Hands a message on and answers what the session answers.
+    fn forward<M, T>(&mut self, id: SessionId, message: M) -> ResponseFuture<Result<T, CommandError>>
+    where
+        SessionActor: Handler<M>,
+        M: Message<Result = Result<T, CommandError>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let Some(actor) = self.session(id) else {
+            return Box::pin(async { Err(CommandError::NoSuchSession) });
+        };
+        let answer = actor.send(message);
+        Box::pin(async move { answer.await.unwrap_or(Err(CommandError::Busy)) })
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(IN_FLIGHT * 2);
+        if let Some(returned) = self.returned.take() {
+            context.add_stream(UnboundedReceiverStream::new(returned));
+        }
+    }
+}
+
+impl Handler<Incoming> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Incoming(ticket): Incoming, _: &mut Self::Context) {
+        self.bring(ticket);
+    }
+}
+
+impl StreamHandler<Ticket> for Supervisor {
+    fn handle(&mut self, ticket: Ticket, _: &mut Self::Context) {
+        self.bring(ticket);
+    }
+
+    /// Nobody can bring scans any more; sessions are still opened, marked and watched.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Handler<Command> for Supervisor {
+    type Result = ResponseFuture<CommandResult>;
+
+    fn handle(&mut self, command: Command, _: &mut Self::Context) -> Self::Result {
+        self.forward(command.session, command)
+    }
+}
+
+impl Handler<Watch> for Supervisor {
+    type Result = ResponseFuture<Result<(), CommandError>>;
+
+    fn handle(&mut self, watch: Watch, _: &mut Self::Context) -> Self::Result {
+        self.forward(watch.session, watch)
+    }
+}

@@ -1,0 +1,191 @@
+// Fills the page of one session as marks are committed.
+//
+// Promises: what is shown is what the gateway last said; when a frame is missing, or the connection is,
+// the page says so and asks for everything anew.
+//
+// Refuses: deciding. A click asks the gateway and shows its answer; the mark itself comes back over /ws.
+
+const SOURCES = {
+  qr: "QR code", biometric: "device", manual: "by hand", offline: "device, sent later",
+  self: "said so", leave: "leave", correction: "corrected", auto: "at closing",
+};
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15000;
+
+const main = document.getElementById("main");
+const lines = document.getElementById("lines");
+const link = document.getElementById("link");
+const alertBox = document.getElementById("alert");
+const session = main.dataset.session;
+const clock = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit", minute: "2-digit", timeZone: main.dataset.zone,
+});
+
+let seen = null;
+let wait = FIRST_WAIT;
+
+function say(state, text) {
+  link.dataset.state = state;
+  link.textContent = text;
+}
+
+function complain(text) {
+  alertBox.textContent = text;
+  alertBox.hidden = !text;
+}
+
+function lineOf(row) {
+  const known = document.getElementById(row.studentId);
+  if (known) return known;
+  const line = document.getElementById("blank").content.firstElementChild.cloneNode(true);
+  line.id = row.studentId;
+  line.dataset.student = row.studentId;
+  line.querySelector("input[name=student]").value = row.studentId;
+  lines.append(line);
+  return line;
+}
+
+function showRow(row, isNews) {
+  const line = lineOf(row);
+  const mark = row.mark ?? "";
+  const isChange = line.dataset.mark !== mark;
+  line.dataset.mark = mark;
+  line.querySelector(".name").textContent = row.name || row.code;
+  line.querySelector(".code").textContent = row.code;
+  line.querySelector(".when").textContent = row.at ? clock.format(new Date(row.at)) : "";
+  line.querySelector(".source").textContent = SOURCES[row.source] ?? "";
+  line.querySelector("legend").textContent = `Mark of ${row.name || row.code}`;
+  for (const button of line.querySelectorAll("button[name=mark]")) {
+    button.setAttribute("aria-pressed", String(button.value === mark));
+  }
+  if (isNews && isChange) {
+    line.classList.remove("news");
+    void line.offsetWidth;
+    line.classList.add("news");
+  }
+}
+
+function showCounts(counts) {
+  const known = counts.present + counts.late + counts.absent + counts.excused + counts.permission;
+  const numbers = { ...counts, not_yet: counts.total - known };
+  for (const place of document.querySelectorAll("[data-count]")) {
+    place.textContent = numbers[place.dataset.count];
+  }
+  document.getElementById("here").textContent = counts.present + counts.late;
+}
+
+function showAbsent() {
+  const absent = [...lines.querySelectorAll(".line[data-mark=absent] .name")];
+  document.getElementById("absent").replaceChildren(...absent.map((name) => {
+    const item = document.createElement("li");
+    item.textContent = name.textContent;
+    return item;
+  }));
+}
+
+function showStatus(status) {
+  main.dataset.status = status;
+  const badge = document.getElementById("status");
+  badge.dataset.status = status;
+  badge.textContent = status;
+}
+
+function showSnapshot(data) {
+  showStatus(data.status);
+  const belong = new Set(data.rows.map((row) => row.studentId));
+  for (const line of [...lines.children]) {
+    if (!belong.has(line.dataset.student)) line.remove();
+  }
+  data.rows.forEach((row) => showRow(row, false));
+  showCounts(data.counts);
+  showAbsent();
+}
+
+function heard(socket, frame) {
+  switch (frame.event) {
+    case "SNAPSHOT":
+      seen = frame.seq;
+      showSnapshot(frame.data);
+      say("on", "Live");
+      return;
+    case "ERROR":
+      complain(frame.data.message);
+      return;
+    case "DONE":
+      return;
+  }
+  if (frame.seq <= seen && frame.prev !== seen) return;
+  if (frame.prev !== seen) {
+    subscribe(socket);
+    return;
+  }
+  seen = frame.seq;
+  if (frame.event === "ATTENDANCE_MARKED") {
+    showRow(frame.data, true);
+    showAbsent();
+  }
+  if (frame.event === "SESSION_STATUS") showStatus(frame.data.status);
+  if (frame.event === "TODAY_SUMMARY") showCounts(frame.data);
+}
+
+function subscribe(socket) {
+  socket.send(JSON.stringify({ event: "SUBSCRIBE", data: { sessionId: session } }));
+}
+
+function connect() {
+  const address = new URL("/ws", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(address);
+  socket.addEventListener("open", () => {
+    wait = FIRST_WAIT;
+    subscribe(socket);
+  });
+  socket.addEventListener("message", (message) => heard(socket, JSON.parse(message.data)));
+  socket.addEventListener("close", (end) => {
+    if (end.code === 4401) {
+      location.assign(`/login?next=${location.pathname}`);
+      return;
+    }
+    say("off", "Not connected. What you see may be old; trying again…");
+    setTimeout(connect, wait + Math.random() * wait);
+    wait = Math.min(wait * 2, LONGEST_WAIT);
+  });
+}
+
+async function askForMark(form, mark) {
+  const student = form.elements.student.value;
+  const answer = await fetch("/api/v1/attendance/records", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ session, student, mark }),
+  });
+  if (answer.status === 401) location.assign(`/login?next=${location.pathname}`);
+  if (!answer.ok) {
+    const problem = await answer.json();
+    throw new Error(`${problem.title}: ${problem.detail}.`);
+  }
+}
+
+lines.addEventListener("submit", (event) => {
+  const { target: form, submitter } = event;
+  event.preventDefault();
+  complain("");
+  form.setAttribute("aria-busy", "true");
+  askForMark(form, submitter.value)
+    .catch((error) => complain(error instanceof TypeError ? "The gateway cannot be reached. Try again." : error.message))
+    .finally(() => form.removeAttribute("aria-busy"));
+});
+
+const filter = document.querySelector(".filter");
+filter.hidden = false;
+filter.addEventListener("click", (event) => {
+  const show = event.target.dataset.show;
+  if (!show) return;
+  lines.dataset.show = show;
+  for (const button of filter.children) {
+    button.setAttribute("aria-pressed", String(button === event.target));
+  }
+});
+
+say("off", "Connecting…");
+connect();

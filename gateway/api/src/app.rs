@@ -1,0 +1,87 @@
+//! How the routes hang together, and what holds for all of them.
+//!
+//! Promises: a path works with and without a slash at its end; what nothing answers is refused in the
+//! form of every other refusal; every request is counted and timed under its route, never under its path.
+//!
+//! Refuses: listening, and pages. [`app`] is handed both.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, JsonConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, Error, Resource};
+
+use crate::handles::Api;
+use crate::problem::{bad_json, bad_query, no_such_method, no_such_route};
+use crate::{health, sessions, sign_in, ws};
+
+/// Larger bodies are refused; uploads get a limit of their own where they are taken.
+const LARGEST_JSON: usize = 256 * 1024;
+
+/// The whole of what a server on the HTTP port answers: this API, and the pages that `pages` adds.
+///
+/// Call it once for each of the server's workers; all share `api`.
+pub fn app(
+    api: Api,
+    pages: impl FnOnce(&mut ServiceConfig),
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(Data::new(api))
+        .app_data(JsonConfig::default().limit(LARGEST_JSON).error_handler(|error, _| bad_json(&error).into()))
+        .app_data(QueryConfig::default().error_handler(|error, _| bad_query(&error).into()))
+        .configure(configure)
+        .configure(pages)
+        .default_service(web::to(no_such_route))
+        .wrap(from_fn(measure))
+}
+
+fn configure(config: &mut ServiceConfig) {
+    sign_in::configure(config);
+    sessions::configure(config);
+    health::configure(config);
+    ws::configure(config);
+}
+
+/// A resource at `path`, with or without a slash at its end; methods it does not know are refused.
+pub fn at(path: &str) -> Resource {
+    web::resource([path.to_owned(), format!("{path}/")]).default_service(web::to(no_such_method))
+}
+
+/// Counts and times a request, and tells browsers not to guess at what they got.
+async fn measure(
+    api: Data<Api>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = api.clock().monotonic();
+    let method = known(request.method());
+    let response = next.call(request).await?.map_into_boxed_body();
+    let route = response.request().match_pattern();
+    let route = route.as_deref().map_or("unmatched", |route| route.trim_end_matches('/'));
+    let route = if route.is_empty() { "/" } else { route };
+    let took = api.clock().monotonic().saturating_sub(began);
+    api.metrics().answered(route, method, response.status().as_u16(), took);
+    Ok(response)
+}
+
+/// A method as a label: whatever a client makes up is one and the same.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}

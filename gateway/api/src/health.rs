@@ -1,0 +1,86 @@
+//! How the gateway is: for supervisors, load balancers, Prometheus, and the systems before this one.
+//!
+//! Promises: `/livez` says that requests are answered; `/readyz` is refused, with reasons, while scans
+//! cannot be kept; none of it needs signing in, and none of it names a person.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use rollcall_domain::ports::Health;
+use rollcall_domain::session::SessionStatus;
+use serde_json::{Map, Value, json};
+
+use crate::app::at;
+use crate::handles::Api;
+use crate::problem::{Problem, no_such_route};
+
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config.service(at("/livez").route(web::get().to(alive)));
+    config.service(at("/readyz").route(web::get().to(ready)));
+    config.service(at("/api/status").route(web::get().to(status)));
+    config.service(at("/metrics").route(web::get().to(metrics)));
+}
+
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "alive"}))
+}
+
+async fn ready(api: Data<Api>) -> HttpResponse {
+    let mut reasons = Vec::new();
+    if !api.store().is_up() {
+        reasons
+            .push("the store cannot write; nothing is acknowledged until it can: check the disk".to_owned());
+    }
+    for part in api.parts() {
+        if let Health::Down { reason } = part.health() {
+            reasons.push(format!("{}: {reason}", part.part()));
+        }
+    }
+    if reasons.is_empty() {
+        return HttpResponse::Ok().json(json!({"status": "ready"}));
+    }
+    HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(json!({"status": "down", "reasons": reasons}))
+}
+
+/// The form that the earlier systems' dashboards read.
+async fn status(api: Data<Api>) -> HttpResponse {
+    let mut parts = Map::new();
+    // What is not there says so itself once it is: a part that nobody wired is switched off.
+    for name in ["firebase", "portal", "mqtt"] {
+        parts.insert(name.to_owned(), "disabled".into());
+    }
+    parts.insert("gateway".to_owned(), "running".into());
+    let database = if api.store().is_up() { "connected" } else { "down" };
+    parts.insert("database".to_owned(), database.into());
+    for part in api.parts() {
+        let word = match part.health() {
+            Health::Good => "connected",
+            Health::Impaired { .. } => "impaired",
+            Health::Down { .. } => "down",
+        };
+        parts.insert(part.part().to_owned(), word.into());
+    }
+    HttpResponse::Ok().json(Value::Object(parts))
+}
+
+async fn metrics(api: Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let allowed = api.options().metrics.as_ref().is_some_and(|networks| {
+        let from = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        networks.is_empty() || from.is_some_and(|from| networks.iter().any(|net| net.contains(&from)))
+    });
+    if !allowed {
+        return Ok(no_such_route(request).await);
+    }
+    let store = api.store();
+    let (last, open) = store.views().read(|state| {
+        let open = state.meetings().filter(|meeting| meeting.status == SessionStatus::Open).count();
+        (state.last.0, open)
+    });
+    api.metrics().store(store.is_up(), store.queued(), last, store.views().seen().0);
+    api.metrics().sessions_live(open);
+    let text = api.metrics().text().map_err(|error| {
+        tracing::error!(%error, "the metrics cannot be written");
+        Problem::fault()
+    })?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+}

@@ -1,0 +1,159 @@
+//! Looking up meetings and their registers, for routes and for pages.
+//!
+//! Promises: only what the caller reaches; the views are held for as long as it takes to copy what is on
+//! the page asked for, and names are read where waiting for the disk holds up nobody.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use jiff::civil::Date;
+use rollcall_actors::{Counts, Row};
+use rollcall_domain::ids::{ClassId, SessionId, StudentId, TeacherId};
+use rollcall_domain::mark::Mark;
+use rollcall_domain::people::{Role, TeacherDetails};
+use rollcall_domain::permission::Action;
+use rollcall_domain::session::{Meeting, Session, SessionStatus};
+use rollcall_domain::state::State;
+
+use super::view::{Facts, SessionView};
+use crate::access;
+use crate::handles::Api;
+use crate::problem::Problem;
+use crate::sign_in::SignedIn;
+
+/// Which meetings are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub class: Option<ClassId>,
+    pub status: Option<SessionStatus>,
+    pub date: Option<Date>,
+    pub skip: usize,
+    pub take: usize,
+}
+
+/// A page of meetings, and how many there are in all.
+#[derive(Debug)]
+pub struct Found {
+    pub count: usize,
+    pub sessions: Vec<SessionView>,
+}
+
+/// The meetings that the caller may read, the latest first.
+///
+/// # Errors
+/// The register cannot be read.
+pub async fn find(api: &Api, who: &SignedIn, filter: &Filter) -> Result<Found, Problem> {
+    let (count, facts) = api.store().views().read(|state| {
+        let mut meetings: Vec<&Meeting> = state
+            .meetings()
+            .filter(|meeting| {
+                fits(filter, meeting) && access::allows(state, who, Action::ReadSession, meeting)
+            })
+            .collect();
+        meetings.sort_by_key(|meeting| std::cmp::Reverse((meeting.starts(), meeting.id)));
+        let page = meetings.iter().skip(filter.skip).take(filter.take);
+        let facts: Vec<Facts> = page.filter_map(|meeting| facts(state, meeting.id)).collect();
+        (meetings.len(), facts)
+    });
+    Ok(Found { count, sessions: with_teachers(api, facts).await? })
+}
+
+fn fits(filter: &Filter, meeting: &Meeting) -> bool {
+    filter.class.is_none_or(|class| meeting.class == class)
+        && filter.status.is_none_or(|status| meeting.status == status)
+        && filter.date.is_none_or(|date| meeting.date == date)
+}
+
+/// One meeting.
+///
+/// # Errors
+/// There is none, it is another's, or the register cannot be read.
+pub async fn session(api: &Api, who: &SignedIn, id: SessionId) -> Result<SessionView, Problem> {
+    let facts = access::reading(api, who, (id, Action::ReadSession), |state, _| facts(state, id))?;
+    let mut views = with_teachers(api, facts.into_iter().collect()).await?;
+    views.pop().ok_or_else(|| Problem::not_found("session"))
+}
+
+async fn with_teachers(api: &Api, facts: Vec<Facts>) -> Result<Vec<SessionView>, Problem> {
+    api.register(move |register| {
+        let mut teachers: BTreeMap<TeacherId, Option<TeacherDetails>> = BTreeMap::new();
+        for teacher in facts.iter().map(|facts| facts.meeting.teacher) {
+            if let Entry::Vacant(place) = teachers.entry(teacher) {
+                place.insert(register.teacher(teacher)?);
+            }
+        }
+        let view = |facts: Facts| {
+            let teacher = teachers.get(&facts.meeting.teacher).cloned().flatten();
+            SessionView::new(facts, teacher)
+        };
+        Ok(facts.into_iter().map(view).collect())
+    })
+    .await
+}
+
+fn facts(state: &State, id: SessionId) -> Option<Facts> {
+    let (campus, session) = (&state.campus, state.sessions.get(&id)?);
+    let meeting = session.meeting.clone();
+    let class = campus.classes.get(&meeting.class).cloned();
+    Some(Facts {
+        course: class.as_ref().and_then(|class| campus.courses.get(&class.course)).cloned(),
+        term: class.as_ref().and_then(|class| class.term).and_then(|id| campus.terms.get(&id)).cloned(),
+        room: meeting.room.and_then(|id| campus.rooms.get(&id)).cloned(),
+        counts: counts(state, session),
+        class,
+        meeting,
+    })
+}
+
+/// Everyone who belongs to a meeting, on its roster or with a record.
+fn everyone(state: &State, session: &Session) -> Vec<StudentId> {
+    let meeting = &session.meeting;
+    let mut students = state.campus.rosters.on(meeting.class, meeting.date);
+    students.extend(session.records.keys());
+    students.into_iter().collect()
+}
+
+fn counts(state: &State, session: &Session) -> Counts {
+    let students = everyone(state, session);
+    let total = u32::try_from(students.len()).unwrap_or(u32::MAX);
+    let mut counts = Counts { total, ..Counts::default() };
+    for standing in students.into_iter().filter_map(|student| session.standing(student)) {
+        let count = match standing.mark {
+            Mark::Present => &mut counts.present,
+            Mark::Late => &mut counts.late,
+            Mark::Absent => &mut counts.absent,
+            Mark::Excused => &mut counts.excused,
+            Mark::Permission => &mut counts.permission,
+        };
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+/// Everyone of a meeting with their mark, by name; a student sees only their own.
+///
+/// # Errors
+/// There is no such meeting, it is another's, or the register cannot be read.
+pub async fn register_of(api: &Api, who: &SignedIn, id: SessionId) -> Result<Vec<Row>, Problem> {
+    let own = (who.user.role == Role::Student).then_some(who.user.student);
+    let marked = access::reading(api, who, (id, Action::ReadRecords), |state, session| {
+        let students = everyone(state, session).into_iter();
+        let visible = students.filter(|student| own.is_none_or(|own| own == Some(*student)));
+        visible.map(|student| (student, session.standing(student))).collect::<Vec<_>>()
+    })?;
+    let mut rows = api
+        .register(move |register| {
+            let row = |(student, standing)| {
+                let details = register.student(student)?;
+                let (code, name) = details.map_or_else(
+                    || (student.to_string(), String::new()),
+                    |details| (details.code.to_string(), details.name.whole()),
+                );
+                Ok(Row { student, code, name, standing })
+            };
+            marked.into_iter().map(row).collect::<Result<Vec<_>, _>>()
+        })
+        .await?;
+    rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.student));
+    Ok(rows)
+}

@@ -1,0 +1,76 @@
+//! Passwords.
+//!
+//! Promises: a name that nobody has takes as long as a wrong password; hashing never holds up the
+//! threads that serve requests, and only a few hashes are computed at once, so that a flood of sign-ins
+//! takes neither the processor nor the memory of the box.
+//!
+//! Refuses: keeping a password. What is stored is an argon2id hash in the register.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use rollcall_domain::ids::UserId;
+use tokio::sync::Semaphore;
+
+use crate::error::ApiError;
+use crate::handles::Api;
+use crate::problem::Problem;
+
+/// Hashes computed at once; each takes 19 MiB and a core.
+const AT_ONCE: usize = 2;
+/// Sign-ins that may wait for that; further ones are told to come back.
+const WAITING: usize = 64;
+/// Longer ones are refused, so that nobody makes the box hash a book.
+const LONGEST: usize = 1024;
+
+/// The argon2id hash of a password, in PHC form, for [`rollcall_store::Credential::Password`].
+///
+/// # Errors
+/// The machine gives no random bytes for the salt.
+pub fn hash_password(password: &str) -> Result<String, ApiError> {
+    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(ApiError::Password)?;
+    Ok(hash.to_string())
+}
+
+pub(crate) struct Passwords {
+    /// What a password is compared with when there is no account: it fits none.
+    nobody: String,
+    working: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Passwords {
+    pub(crate) fn new() -> Result<Self, ApiError> {
+        let nobody = hash_password("an account that is not there")?;
+        let (working, waiting) = (Semaphore::new(AT_ONCE), Semaphore::new(WAITING));
+        Ok(Passwords { nobody, working, waiting })
+    }
+
+    /// Whether this is the password of `user`; of nobody, it never is.
+    pub(crate) async fn fits(
+        &self,
+        api: &Api,
+        user: Option<UserId>,
+        password: String,
+    ) -> Result<bool, Problem> {
+        let busy =
+            || Problem::new("too_many_attempts", "many people sign in just now; try again in a moment");
+        if password.len() > LONGEST {
+            return Err(Problem::field("password", format!("at most {LONGEST} bytes")));
+        }
+        let _waits = self.waiting.try_acquire().map_err(|_full| busy())?;
+        let _works = self.working.acquire().await.map_err(|_closed| busy())?;
+        let nobody = self.nobody.clone();
+        api.register(move |register| {
+            let stored = user.map(|user| register.password(user)).transpose()?.flatten();
+            let fits = is_password(stored.as_deref().unwrap_or(&nobody), &password);
+            Ok(fits && stored.is_some())
+        })
+        .await
+    }
+}
+
+fn is_password(hash: &str, password: &str) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}

@@ -1,0 +1,271 @@
+//! One connected screen.
+//!
+//! Promises: see [`crate::ws`].
+//!
+//! A screen that reads slowly fills its watch's queue; the session then drops the watch rather than wait.
+//! That shows here as an end of the queue: the screen gets a fresh snapshot instead of what it missed,
+//! and when that happens again and again, a close that says "try again later".
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix_web::rt::time::{interval, timeout};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason, MessageStream};
+use rollcall_actors::{Command, Deed, Delta, Frame, Watch};
+use rollcall_domain::event::{Event, SessionEvent};
+use rollcall_domain::ids::{ClassId, SessionId};
+use rollcall_domain::people::Role;
+use rollcall_domain::permission::Action;
+use tokio::sync::mpsc;
+
+use super::asked::{Asked, Target};
+use super::frames::{self, Link, Trouble};
+use crate::access;
+use crate::handles::Api;
+use crate::problem::Problem;
+use crate::sessions::{Marking, mark};
+use crate::sign_in::SignedIn;
+
+const PING: Duration = Duration::from_secs(20);
+/// Pings without any sign of life before a client counts as gone.
+const SILENT_PINGS: u8 = 3;
+/// The longest that a client may take to let us write.
+const STUCK: Duration = Duration::from_secs(60);
+/// Frames that wait for a client; a burst of a large class fits.
+const QUEUE: usize = 256;
+/// Times between two pings that a client may fall behind.
+const BEHIND: u8 = 3;
+const WATCHES: usize = 16;
+const LARGEST_MESSAGE: usize = 16 * 1024;
+/// The contract's code for a token that has expired.
+const SIGNED_OUT: u16 = 4401;
+
+/// Why a socket ends.
+enum End {
+    Gone,
+    Close(CloseCode, &'static str),
+}
+
+type Step = Result<(), End>;
+
+struct Watching {
+    class: ClassId,
+    frames: mpsc::Receiver<Frame>,
+}
+
+pub(super) struct Socket {
+    api: Api,
+    who: SignedIn,
+    out: actix_ws::Session,
+    watching: BTreeMap<SessionId, Watching>,
+    silent: u8,
+    behind: u8,
+}
+
+impl Socket {
+    pub(super) fn new(api: Api, who: SignedIn, out: actix_ws::Session) -> Self {
+        api.metrics().screen_came();
+        Socket { api, who, out, watching: BTreeMap::new(), silent: 0, behind: 0 }
+    }
+
+    pub(super) async fn run(mut self, stream: MessageStream) {
+        let mut stream = stream
+            .max_frame_size(LARGEST_MESSAGE)
+            .aggregate_continuations()
+            .max_continuation_size(LARGEST_MESSAGE);
+        let mut pings = interval(PING);
+        let end = loop {
+            let step = tokio::select! {
+                message = stream.recv() => match message {
+                    Some(Ok(message)) => self.heard(message).await,
+                    Some(Err(_)) | None => Err(End::Gone),
+                },
+                (session, frame) = next(&mut self.watching) => self.told(session, frame).await,
+                _ = pings.tick() => self.ping().await,
+            };
+            if let Err(end) = step {
+                break end;
+            }
+        };
+        if let End::Close(code, why) = end {
+            let reason = CloseReason { code, description: Some(why.to_owned()) };
+            // A client that is not there to hear it is gone all the same.
+            self.out.clone().close(Some(reason)).await.ok();
+        }
+    }
+
+    async fn say(&mut self, text: String) -> Step {
+        match timeout(STUCK, self.out.text(text)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
+    }
+
+    async fn ping(&mut self) -> Step {
+        let still = self.api.store().views().read(|state| state.campus.users.get(&self.who.user.id).cloned());
+        match still {
+            Some(user) if user.active && self.who.expires > self.api.now() => self.who.user = user,
+            _ => return Err(End::Close(CloseCode::Other(SIGNED_OUT), "sign in again")),
+        }
+        let (api, who) = (&self.api, &self.who);
+        self.watching.retain(|session, _| may_watch(api, who, *session).is_ok());
+        self.behind = 0;
+        self.silent = self.silent.saturating_add(1);
+        if self.silent > SILENT_PINGS {
+            return Err(End::Gone);
+        }
+        match timeout(STUCK, self.out.ping(b"")).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
+    }
+
+    async fn heard(&mut self, message: AggregatedMessage) -> Step {
+        self.silent = 0;
+        match message {
+            AggregatedMessage::Text(text) => match self.carry_out(&text).await {
+                Ok(step) => step,
+                Err(trouble) => self.say(frames::error(&trouble)).await,
+            },
+            AggregatedMessage::Binary(_) => {
+                let trouble = Trouble::NotUnderstood("send text".to_owned());
+                self.say(frames::error(&trouble)).await
+            }
+            AggregatedMessage::Ping(bytes) => self.out.pong(&bytes).await.map_err(|_closed| End::Gone),
+            AggregatedMessage::Pong(_) => Ok(()),
+            AggregatedMessage::Close(_) => Err(End::Close(CloseCode::Normal, "")),
+        }
+    }
+
+    async fn carry_out(&mut self, text: &str) -> Result<Step, Trouble> {
+        match Asked::parse(text)? {
+            Asked::Subscribe(target) => {
+                let session = target.session(&self.api)?;
+                self.watch(session).await?;
+            }
+            Asked::Unsubscribe(target) => {
+                self.watching.remove(&target.session(&self.api)?);
+            }
+            Asked::Mark(one) => {
+                let session = one.target.session(&self.api)?.to_string();
+                let asked =
+                    Marking { session, student: one.student_id, mark: one.status, reason: None, notes: None };
+                mark(&self.api, &self.who, &asked).await?;
+            }
+            Asked::Done(target) => return self.close_session(&target).await,
+        }
+        Ok(Ok(()))
+    }
+
+    async fn close_session(&mut self, target: &Target) -> Result<Step, Trouble> {
+        let session = target.session(&self.api)?;
+        let action = (session, Action::CloseSession);
+        let meeting = access::changing(&self.api, &self.who, action, |_, session| session.meeting.clone())?;
+        self.api
+            .command(Command { session, by: self.who.by(), deed: Deed::Close, texts: Vec::new() })
+            .await?;
+        Ok(self.say(frames::done(&meeting)).await)
+    }
+
+    /// Begins to watch, or begins again: the next frame is a snapshot.
+    async fn watch(&mut self, session: SessionId) -> Result<(), Problem> {
+        let class = may_watch(&self.api, &self.who, session)?;
+        if self.watching.len() >= WATCHES && !self.watching.contains_key(&session) {
+            return Err(Problem::new(
+                "conflict",
+                format!("one connection watches at most {WATCHES} sessions"),
+            ));
+        }
+        let (to, frames) = mpsc::channel(QUEUE);
+        self.api.watch(Watch { session, to }).await?;
+        self.watching.insert(session, Watching { class, frames });
+        Ok(())
+    }
+
+    async fn told(&mut self, session: SessionId, frame: Option<Frame>) -> Step {
+        match frame {
+            Some(Frame::Snapshot(snapshot)) => self.say(frames::snapshot(&snapshot)).await,
+            Some(Frame::Delta(delta)) => self.tell(session, &delta).await,
+            None => self.fell_behind(session).await,
+        }
+    }
+
+    async fn tell(&mut self, session: SessionId, delta: &Delta) -> Step {
+        let Some(watching) = self.watching.get(&session) else { return Ok(()) };
+        let (meeting, caught_up) = ((session, watching.class), watching.frames.is_empty());
+        let link = Link { seq: delta.entry.seq, prev: delta.prev };
+        match &delta.row {
+            Some(row) => self.say(frames::marked(meeting, row, link)).await?,
+            None => self.say(frames::status(meeting, delta, link)).await?,
+        }
+        if changes_many(&delta.entry.event) {
+            return self.begin_again(session).await;
+        }
+        // In a burst only the last sum is worth telling.
+        if caught_up {
+            let link = Link { seq: link.seq, prev: link.seq };
+            self.say(frames::summary(meeting, delta.counts, link)).await?;
+        }
+        Ok(())
+    }
+
+    async fn fell_behind(&mut self, session: SessionId) -> Step {
+        self.behind = self.behind.saturating_add(1);
+        if self.behind > BEHIND {
+            self.api.metrics().screen_dropped();
+            return Err(End::Close(CloseCode::Again, "this connection cannot keep up"));
+        }
+        self.begin_again(session).await
+    }
+
+    async fn begin_again(&mut self, session: SessionId) -> Step {
+        self.watching.remove(&session);
+        match self.watch(session).await {
+            Ok(()) => Ok(()),
+            Err(problem) => self.say(frames::error(&problem.into())).await,
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.api.metrics().screen_left();
+    }
+}
+
+/// Whether the caller may see everyone's marks in this session; its class, if so.
+fn may_watch(api: &Api, who: &SignedIn, session: SessionId) -> Result<ClassId, Problem> {
+    if who.user.role == Role::Student {
+        return Err(Problem::forbidden());
+    }
+    access::reading(api, who, (session, Action::ReadRecords), |_, session| session.meeting.class)
+}
+
+/// Whether an event changes more than one student's row, so that only a snapshot tells it all.
+fn changes_many(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Session(
+            _,
+            SessionEvent::Opened { .. }
+                | SessionEvent::Closed { .. }
+                | SessionEvent::Reopened
+                | SessionEvent::Changed { .. }
+        )
+    )
+}
+
+/// The next frame of any watch; nothing is the end of one.
+async fn next(watching: &mut BTreeMap<SessionId, Watching>) -> (SessionId, Option<Frame>) {
+    poll_fn(|context| {
+        for (session, watch) in watching.iter_mut() {
+            if let Poll::Ready(frame) = watch.frames.poll_recv(context) {
+                return Poll::Ready((*session, frame));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

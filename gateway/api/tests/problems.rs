@@ -1,0 +1,95 @@
+//! Whatever is refused is refused in one form, and the gateway says how it is.
+
+mod common;
+
+use common::client::request;
+use common::with_gateway;
+use rollcall_domain::ports::Health;
+use serde_json::json;
+
+fn no_pages(_: &mut actix_web::web::ServiceConfig) {}
+
+#[test]
+fn unknown_routes_wrong_methods_and_bad_bodies_are_problems_too() {
+    with_gateway(no_pages, async |gateway| {
+        let json_head = [("content-type", "application/json")];
+        let ask = async |line: &str, body: &str| request(gateway.address, line, &json_head, body).await;
+        let sign_in = "POST /api/v1/auth/token";
+        let huge = format!("\"{}\"", "x".repeat(300_000));
+        for (line, body, status, code) in [
+            ("GET /nowhere", "", 404, "not_found"),
+            ("DELETE /api/v1/auth/token", "", 405, "method_not_allowed"),
+            (sign_in, "{", 400, "bad_request"),
+            (sign_in, "{\"username\": 7}", 422, "validation_failed"),
+            (sign_in, &huge, 413, "too_large"),
+        ] {
+            let answer = ask(line, body).await;
+            assert_eq!((answer.status, answer.problem().as_str()), (status, code), "{line}");
+        }
+        let form = request(gateway.address, sign_in, &[("content-type", "text/plain")], "x").await;
+        assert_eq!(form.problem(), "bad_request");
+    });
+}
+
+#[test]
+fn the_gateway_says_that_it_lives_is_ready_and_what_is_running() {
+    with_gateway(no_pages, async |gateway| {
+        let get = async |path: &str| request(gateway.address, &format!("GET {path}"), &[], "").await;
+        assert_eq!(get("/livez").await.status, 200);
+        let ready = get("/readyz").await;
+        assert_eq!((ready.status, ready.json()), (200, json!({"status": "ready"})));
+        let status = get("/api/status/").await.json();
+        assert_eq!(status["mqtt"], "connected");
+        assert_eq!(
+            (status["gateway"].clone(), status["database"].clone()),
+            (json!("running"), json!("connected"))
+        );
+    });
+}
+
+#[test]
+fn a_gateway_with_a_part_that_is_down_is_not_ready_and_says_why() {
+    with_gateway(no_pages, async |gateway| {
+        gateway.mqtt.is(Health::Down { reason: "port 1883 is taken".to_owned() });
+        let ready = request(gateway.address, "GET /readyz", &[], "").await;
+        assert_eq!(
+            (ready.status, ready.json()["reasons"][0].clone()),
+            (503, json!("mqtt: port 1883 is taken"))
+        );
+    });
+}
+
+#[test]
+fn the_metrics_have_the_names_that_were_promised() {
+    with_gateway(no_pages, async |gateway| {
+        gateway.metrics.scan("device", "accepted");
+        gateway.metrics.acknowledged(std::time::Duration::from_millis(1));
+        gateway.metrics.mqtt_connections(1);
+        gateway.metrics.mqtt_refused("bad_secret");
+        gateway.metrics.mqtt_published(1);
+        gateway.sign_in("ada", "guess").await;
+        let text = request(gateway.address, "GET /metrics", &[], "").await.body;
+        let last = gateway.store.views().seen().0;
+        for line in [
+            "rollcall_scans_total{outcome=\"accepted\",source=\"device\"} 1",
+            "rollcall_scan_ack_seconds_count 1",
+            "rollcall_commit_seconds_count 1",
+            "rollcall_commit_batch_size_count 1",
+            "rollcall_ingest_queue 0",
+            "rollcall_store_up 1",
+            "rollcall_views_lag_events 0",
+            "rollcall_mqtt_connections 1",
+            "rollcall_mqtt_refused_total{reason=\"bad_secret\"} 1",
+            "rollcall_mqtt_publishes_total{qos=\"1\"} 1",
+            "rollcall_ws_clients 0",
+            "rollcall_sessions_live 0",
+            "rollcall_login_failures_total 1",
+            "rollcall_build_info{version=\"0.0.0-test\"} 1",
+            "rollcall_http_requests_total{method=\"POST\",route=\"/api/v1/auth/token\",status=\"401\"} 1",
+            "rollcall_http_request_seconds_count{route=\"/api/v1/auth/token\"} 1",
+            &format!("rollcall_ledger_seq {last}"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    });
+}

@@ -1,0 +1,49 @@
+//! The HTTP server.
+//!
+//! Promises: it listens before it says so; it stops within a second, with requests under way answered.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, Result};
+use rollcall_api::Api;
+
+const WORKERS: usize = 2;
+const STOP_SECONDS: u64 = 1;
+
+/// The server, and the address it really has.
+pub(crate) struct Http {
+    pub(crate) address: SocketAddr,
+    server: ServerHandle,
+}
+
+impl Http {
+    /// Starts the server on the current system.
+    ///
+    /// # Errors
+    /// The address is taken, or not this machine's.
+    pub(crate) fn start(api: Api, listen: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(listen)
+            .with_context(|| format!("cannot listen on {listen} for pages; is another program using it?"))?;
+        let address = listener.local_addr().context("cannot tell the address of the pages")?;
+        let server = HttpServer::new(move || rollcall_api::app(api.clone(), rollcall_dashboards::configure))
+            .workers(WORKERS)
+            .disable_signals()
+            .shutdown_timeout(STOP_SECONDS)
+            .listen(listener)
+            .with_context(|| format!("cannot serve pages on {address}"))?
+            .run();
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the HTTP server ended; restart the gateway");
+            }
+        });
+        Ok(Http { address, server: handle })
+    }
+
+    pub(crate) async fn stop(self) {
+        self.server.stop(true).await;
+    }
+}

@@ -1,0 +1,26 @@
+//! Appending from the wiring itself: the first account, the sample campus.
+//!
+//! Promises: returns when what was written is on disk and can be read.
+
+use anyhow::{Result, bail};
+use rollcall_domain::event::NewEvent;
+use rollcall_store::{Append, Appended, Credential, Store};
+use tokio::sync::oneshot;
+
+/// Writes all of it in one transaction.
+pub(crate) async fn write(store: &Store, events: Vec<NewEvent>, credentials: Vec<Credential>) -> Result<()> {
+    let (sender, receiver) = oneshot::channel();
+    let append = Append::new(events, move |appended| drop(sender.send(appended)));
+    if store.append(Append { credentials, ..append }).is_err() {
+        bail!("the ledger's queue is full");
+    }
+    match receiver.await {
+        Ok(Appended::Committed(entries)) => {
+            if let Some(last) = entries.last() {
+                store.views().wait_for(last.seq).await;
+            }
+            Ok(())
+        }
+        _ => bail!("the ledger cannot be written; check the disk"),
+    }
+}

@@ -1,0 +1,158 @@
+//! The gateway's parts, joined.
+//!
+//! Promises: everything is started or nothing is; [`Gateway::stop`] ends the ways in first, then what works
+//! on scans, then the store, so that what was acknowledged is finished.
+//!
+//! Refuses: rules, and anything that a room could do itself.
+
+mod first_admin;
+mod http;
+mod ledger;
+mod mqtt;
+mod random;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use rollcall_actors::Supervisor;
+use rollcall_api::{Api, Handles, Metrics, Options};
+use rollcall_config::{Environment, Secret, Settings};
+use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::event::NewEvent;
+use rollcall_domain::ids::{DeviceId, UserId};
+use rollcall_domain::ports::{Clock, ScanResult};
+use rollcall_domain::scan::Outcome;
+use rollcall_store::{Commit, Credential, Store};
+
+use self::http::Http;
+use self::mqtt::Mqtt;
+use self::upstream::Portal;
+use crate::keys;
+
+pub(crate) use self::random::{device_secret as new_secret, password as new_password};
+
+/// What a sample campus is made of.
+pub(crate) struct Seed<'a> {
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) passwords: &'a [(UserId, &'a String)],
+    pub(crate) secrets: &'a [(DeviceId, String)],
+}
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    store: Arc<Store>,
+    pseudonyms: Pseudonyms,
+    http: Http,
+    mqtt: Mqtt,
+    portal: Option<Portal>,
+}
+
+/// Where a running gateway is reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) mqtt: SocketAddr,
+}
+
+impl Gateway {
+    /// Starts every part, on the current actix system.
+    ///
+    /// # Errors
+    /// A part could not be started; those before it are stopped.
+    pub(crate) async fn start(
+        settings: &Settings,
+        environment: &Environment,
+        data: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+        let keys = keys::load(
+            settings.store.key_file.as_deref(),
+            credentials.as_deref().map(Path::new),
+            data,
+            random::fill,
+        )?;
+        let metrics = Metrics::new().context("cannot set up the metrics")?;
+        let counted = metrics.clone();
+        let on_commit = move |Commit { entries, took, last }| counted.committed(entries, took, last.0);
+        let store = Store::open(data, keys.chain(), Arc::clone(&clock), Box::new(on_commit))?;
+        let store = Arc::new(store);
+        let given = environment.admin_password.as_ref().map(Secret::reveal);
+        first_admin::ensure(&store, &keys.pseudonyms(), data, given).await?;
+        let counted = metrics.clone();
+        let on_answer = move |result: &ScanResult| counted.scan("device", outcome(result));
+        let (supervisor, intake) = Supervisor::launch(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            settings.policy(),
+            keys.pseudonyms(),
+            Box::new(on_answer),
+        );
+        let api = Api::new(Handles {
+            store: Arc::clone(&store),
+            commands: supervisor.clone().recipient(),
+            watches: supervisor.recipient(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            pseudonyms: keys.pseudonyms(),
+            token_key: keys.tokens(),
+            parts: Vec::new(),
+            options: Options::of(settings, env!("CARGO_PKG_VERSION")),
+        })
+        .context("cannot start the API")?;
+        let http = Http::start(api, settings.http.listen)?;
+        let mqtt = Mqtt::start(settings, &store, Arc::new(intake), Arc::clone(&clock), metrics).await?;
+        let portal = Portal::start(settings, &store, clock)?;
+        Ok(Gateway { store, pseudonyms: keys.pseudonyms(), http, mqtt, portal })
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        Addresses { http: self.http.address, mqtt: self.mqtt.address }
+    }
+
+    pub(crate) fn pseudonyms(&self) -> &Pseudonyms {
+        &self.pseudonyms
+    }
+
+    /// Writes a sample campus, with its passwords and its devices' secrets.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub(crate) async fn seed(&self, seed: Seed<'_>) -> Result<()> {
+        let Seed { mut events, passwords, secrets } = seed;
+        let mut credentials = Vec::new();
+        for (user, password) in passwords {
+            let (set, hashed) = first_admin::with_password(*user, password)?;
+            events.extend(set);
+            credentials.extend(hashed);
+        }
+        for (device, secret) in secrets {
+            let hash = random::secret_hash(secret);
+            credentials.push(Credential::DeviceSecret { device: device.clone(), hash });
+        }
+        ledger::write(&self.store, events, credentials).await
+    }
+
+    /// Ends every part, finishing what was acknowledged.
+    pub(crate) async fn stop(self) {
+        self.mqtt.stop().await;
+        self.http.stop().await;
+        if let Some(portal) = self.portal {
+            portal.stop().await;
+        }
+        drop(self.store);
+    }
+}
+
+/// What became of a scan, as a label.
+fn outcome(result: &ScanResult) -> &'static str {
+    match result.outcome {
+        _ if result.replayed => "replayed",
+        Outcome::Present | Outcome::Late { .. } | Outcome::Out | Outcome::LeftEarly => "accepted",
+        Outcome::Duplicate { .. } => "duplicate",
+        Outcome::Unmatched(reason) => reason.code(),
+    }
+}

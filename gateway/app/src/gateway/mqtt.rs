@@ -1,0 +1,155 @@
+//! The MQTT front door, joined to the rooms behind it.
+//!
+//! Promises: who signs in is looked up in the campus and the register; it serves on threads of its own, and
+//! stops within a second.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rollcall_api::Metrics;
+use rollcall_config::Settings;
+use rollcall_domain::ids::DeviceId;
+use rollcall_domain::moment::Moment;
+use rollcall_domain::ports::{Clock, Heartbeat, Presence, ScanIntake};
+use rollcall_mqtt::codec::QoS;
+use rollcall_mqtt::{
+    Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports, Refused,
+};
+use rollcall_store::Store;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::random;
+
+const THREADS: usize = 2;
+/// A socket that has not signed in by then is closed.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The running front door.
+pub(crate) struct Mqtt {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+    runtime: Runtime,
+}
+
+impl Mqtt {
+    /// # Errors
+    /// The address is taken, or a thread cannot be started.
+    pub(crate) async fn start(
+        settings: &Settings,
+        store: &Arc<Store>,
+        intake: Arc<dyn ScanIntake>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> Result<Self> {
+        let limits = rollcall_mqtt::Settings {
+            max_connections: usize::try_from(settings.mqtt.max_connections).unwrap_or(usize::MAX),
+            max_packet_bytes: settings.mqtt.max_packet_bytes,
+            connect_deadline: CONNECT_DEADLINE,
+            idle: Duration::from_secs(settings.mqtt.idle_seconds.into()),
+            zone: settings.campus.timezone.clone(),
+        };
+        let ports = Ports {
+            access: Arc::new(Devices { store: Arc::clone(store) }),
+            intake,
+            clock,
+            observer: Arc::new(Counters(metrics)),
+            connections: Connections::new(Arc::new(Comings)),
+        };
+        let door = FrontDoor::new(limits, ports)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("mqtt")
+            .enable_all()
+            .build()
+            .context("cannot start the threads of the front door")?;
+        let listen = settings.mqtt.listen;
+        let bound = runtime.spawn(Listener::bind(listen, door)).await.context("cannot start MQTT")?;
+        let listener = bound
+            .with_context(|| format!("cannot listen on {listen} for MQTT; is another program using it?"))?;
+        let address = listener.address().context("cannot tell the address of MQTT")?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = runtime.spawn(listener.run(async {
+            // Told to stop, or the gateway is gone: both end it.
+            stopped.await.ok();
+        }));
+        Ok(Mqtt { address, stop, ended, runtime })
+    }
+
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        if let Err(error) = self.ended.await {
+            tracing::error!(%error, "the front door did not end in order");
+        }
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Devices by id and secret.
+struct Devices {
+    store: Arc<Store>,
+}
+
+impl Access for Devices {
+    fn check(&self, credentials: &Credentials) -> Result<Identity, Denied> {
+        let device = DeviceId::parse(&credentials.user_name).map_err(|_no_id| Denied::BadLogin)?;
+        let known = self.store.views().read(|state| state.campus.devices.get(&device).map(|d| d.may_scan()));
+        let hash = self.store.register().device_secret(&device).map_err(|error| {
+            tracing::warn!(%error, %device, "a device's secret cannot be looked up");
+            Denied::Unavailable
+        })?;
+        let shown = &credentials.password.0;
+        let fits = hash.is_some_and(|hash| random::secret_fits(shown, &hash));
+        match known {
+            Some(true) if fits => Ok(Identity::Device(device)),
+            Some(false) if fits => Err(Denied::NotAllowed),
+            _ => Err(Denied::BadLogin),
+        }
+    }
+}
+
+/// Refusals and publishes, as metrics.
+struct Counters(Metrics);
+
+impl Observer for Counters {
+    fn refused(&self, what: Refused) {
+        self.0.mqtt_refused(what.reason());
+    }
+
+    fn published(&self, qos: QoS) {
+        self.0.mqtt_published(qos as u8);
+    }
+
+    fn acknowledged(&self, took: Duration) {
+        self.0.acknowledged(took);
+    }
+
+    fn connections(&self, open: usize) {
+        self.0.mqtt_connections(open);
+    }
+
+    fn feed_lost(&self) {
+        tracing::debug!("a watcher of all scans did not keep up");
+    }
+}
+
+/// Devices that come and go, as log lines.
+struct Comings;
+
+impl Presence for Comings {
+    fn connected(&self, device: &DeviceId) {
+        tracing::info!(%device, "a device connected");
+    }
+
+    fn disconnected(&self, device: &DeviceId) {
+        tracing::info!(%device, "a device disconnected");
+    }
+
+    fn heartbeat(&self, device: &DeviceId, heartbeat: Heartbeat, _: Moment) {
+        tracing::debug!(%device, pending = heartbeat.pending, "heartbeat");
+    }
+}

@@ -1,0 +1,59 @@
+//! What can be asked of the ledger, and what is answered.
+//!
+//! Promises: the completion is called exactly once.
+
+use rollcall_domain::event::{Entry, NewEvent};
+use rollcall_domain::ids::{DeviceId, SessionId, UserId};
+use rollcall_domain::scan::DedupKey;
+
+/// A secret's hash, written to the register in the same transaction.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The hash of a password, in PHC form.
+    Password { user: UserId, hash: String },
+    /// The hash of a device's secret, in hexadecimal.
+    DeviceSecret { device: DeviceId, hash: String },
+}
+
+/// The state that a decision was made by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect {
+    pub session: SessionId,
+    pub version: u64,
+}
+
+/// Events that go to disk together or not at all.
+pub struct Append {
+    pub events: Vec<NewEvent>,
+    pub credentials: Vec<Credential>,
+    /// Something with this key is written once; asked again, the first entry is the answer.
+    pub dedup: Option<DedupKey>,
+    pub expect: Option<Expect>,
+    pub then: Box<dyn FnOnce(Appended) + Send>,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone)]
+pub enum Appended {
+    /// On disk.
+    Committed(Vec<Entry>),
+    /// Was on disk already: the entry with the same dedup key.
+    Already(Box<Entry>),
+    /// The session has moved on; decide again.
+    Stale,
+    Failed(Failure),
+}
+
+/// Why nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk does not take writes now; the store keeps trying.
+    Unavailable,
+}
+
+impl Append {
+    /// Events that depend on nothing and repeat nothing.
+    pub fn new(events: Vec<NewEvent>, then: impl FnOnce(Appended) + Send + 'static) -> Self {
+        Append { events, credentials: Vec::new(), dedup: None, expect: None, then: Box::new(then) }
+    }
+}

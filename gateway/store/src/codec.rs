@@ -1,0 +1,124 @@
+//! How an entry lies in the ledger.
+//!
+//! Promises: each entry is framed, so that it can be found and checked on its own in a damaged file;
+//! each carries a keyed hash over itself and the one before it, so that none can be changed, taken out
+//! or put in by who does not have the key. The format has a version and a golden file.
+//!
+//! ```text
+//! "RCL1"  version  sequence  length  payload   checksum  chain
+//!    4       1        8 LE     4 LE  length      8        32
+//! ```
+//!
+//! The checksum is of everything before it, without a key: salvage needs none. The chain is keyed, over
+//! the chain of the entry before, then everything before the checksum.
+
+use serde::{Deserialize, Serialize};
+
+use rollcall_domain::event::{Actor, Entry, Event};
+use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::Moment;
+
+use crate::error::StoreError;
+
+const MAGIC: &[u8; 4] = b"RCL1";
+pub(crate) const VERSION: u8 = 1;
+const HEADER: usize = 4 + 1 + 8 + 4;
+const CHECKSUM: usize = 8;
+const CHAIN: usize = 32;
+
+/// The hash that an entry hands on to the next.
+pub(crate) type Chain = [u8; CHAIN];
+
+/// What the first entry follows.
+pub(crate) const GENESIS: Chain = [0; CHAIN];
+
+#[derive(Serialize)]
+struct PayloadRef<'a> {
+    at: Moment,
+    by: &'a Actor,
+    event: &'a Event,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    at: Moment,
+    by: Actor,
+    event: Event,
+}
+
+/// The bytes of an entry that follows `before`, and its own link of the chain.
+pub(crate) fn encode(key: &[u8; 32], before: &Chain, entry: &Entry) -> Result<(Vec<u8>, Chain), StoreError> {
+    let payload = PayloadRef { at: entry.at, by: &entry.by, event: &entry.event };
+    let payload = postcard::to_allocvec(&payload).map_err(StoreError::Encode)?;
+    let length = u32::try_from(payload.len())
+        .map_err(|_too_long| StoreError::Damaged { seq: entry.seq.0, what: "longer than 4 GiB" })?;
+    let mut bytes = Vec::with_capacity(HEADER + payload.len() + CHECKSUM + CHAIN);
+    bytes.extend(MAGIC);
+    bytes.push(VERSION);
+    bytes.extend(entry.seq.0.to_le_bytes());
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(payload);
+    let chain = link(key, before, &bytes);
+    let sum = checksum(&bytes);
+    bytes.extend(sum);
+    bytes.extend(chain);
+    Ok((bytes, chain))
+}
+
+/// An entry, and its link of the chain.
+pub(crate) struct Decoded {
+    pub(crate) entry: Entry,
+    pub(crate) chain: Chain,
+    framed: usize,
+}
+
+/// Reads one entry; everything but the chain is checked.
+pub(crate) fn decode(seq: u64, bytes: &[u8]) -> Result<Decoded, StoreError> {
+    let damaged = |what| StoreError::Damaged { seq, what };
+    let mut rest = bytes;
+    if take::<4>(&mut rest) != Some(*MAGIC) {
+        return Err(damaged("no frame"));
+    }
+    let [version] = take::<1>(&mut rest).ok_or(damaged("cut short"))?;
+    if version > VERSION {
+        return Err(StoreError::Newer { found: version, known: VERSION });
+    }
+    if take::<8>(&mut rest).map(u64::from_le_bytes) != Some(seq) {
+        return Err(damaged("its own sequence differs"));
+    }
+    let length = take::<4>(&mut rest).map(u32::from_le_bytes).ok_or(damaged("cut short"))?;
+    let framed = HEADER + usize::try_from(length).unwrap_or(usize::MAX - HEADER);
+    let payload = rest.get(..framed - HEADER).ok_or(damaged("cut short"))?;
+    let mut tail = bytes.get(framed..).unwrap_or_default();
+    let sum = take::<CHECKSUM>(&mut tail).ok_or(damaged("cut short"))?;
+    if bytes.get(..framed).map(checksum) != Some(sum) {
+        return Err(damaged("checksum"));
+    }
+    let chain = take::<CHAIN>(&mut tail).filter(|_| tail.is_empty()).ok_or(damaged("wrong length"))?;
+    let payload: Payload = postcard::from_bytes(payload).map_err(|_unreadable| damaged("payload"))?;
+    let entry = Entry { seq: Seq(seq), at: payload.at, by: payload.by, event: payload.event };
+    Ok(Decoded { entry, chain, framed })
+}
+
+impl Decoded {
+    /// Whether it follows `before`; `bytes` are those it was decoded from.
+    pub(crate) fn follows(&self, key: &[u8; 32], before: &Chain, bytes: &[u8]) -> bool {
+        bytes.get(..self.framed).is_some_and(|framed| link(key, before, framed) == self.chain)
+    }
+}
+
+fn link(key: &[u8; 32], before: &Chain, framed: &[u8]) -> Chain {
+    *blake3::Hasher::new_keyed(key).update(before).update(framed).finalize().as_bytes()
+}
+
+fn checksum(framed: &[u8]) -> [u8; CHECKSUM] {
+    let mut sum = [0; CHECKSUM];
+    blake3::Hasher::new().update(framed).finalize_xof().fill(&mut sum);
+    sum
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}

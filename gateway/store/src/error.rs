@@ -1,0 +1,41 @@
+//! What can go wrong with the files.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error(
+        "cannot open {path}: {source}; check that the folder belongs to this user and no other gateway uses it"
+    )]
+    Open { path: PathBuf, source: Box<redb::Error> },
+    #[error("the store cannot be read or written: {0}")]
+    Engine(Box<redb::Error>),
+    #[error(
+        "entry {seq} of the ledger is damaged ({what}); restore a backup, or run rollcall verify for details"
+    )]
+    Damaged { seq: u64, what: &'static str },
+    #[error(
+        "entry {seq} of the ledger does not follow the one before it: it was changed from outside, or its key is not this one"
+    )]
+    Chain { seq: u64 },
+    #[error("the ledger has no entry {seq}, but later ones; restore a backup")]
+    Hole { seq: u64 },
+    #[error(
+        "the ledger was written by a newer version (format {found}, this one knows up to {known}); install that version again"
+    )]
+    Newer { found: u8, known: u8 },
+    #[error("cannot encode an entry: {0}")]
+    Encode(postcard::Error),
+    #[error("the store is being reopened after a failure; try again in a moment")]
+    Down,
+    #[error("cannot start a thread of the store: {0}")]
+    Thread(std::io::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        StoreError::Engine(Box::new(error.into()))
+    }
+}

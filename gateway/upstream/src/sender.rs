@@ -1,0 +1,329 @@
+//! Follows the ledger for one destination.
+//!
+//! Promises: every mark reaches the destination, the newest version of each at that, once if receipts
+//! can be written; a version is never followed by an older one; a refusal for good is put aside and
+//! blocks nothing; a restart goes on from the receipts; stopping takes less than a second.
+//!
+//! Refuses: more than one delivery at a time in this mode, which is what keeps versions in order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rollcall_domain::event::{Actor, Entry, Event, NewEvent, RecordVersion, SessionEvent, UpstreamEvent};
+use rollcall_domain::ids::{Name, RecordId, Seq, SessionId, StudentId};
+use rollcall_domain::moment::Moment;
+use rollcall_domain::people::{Person, Personal, TextField};
+use rollcall_domain::ports::Clock;
+use rollcall_store::{Append, Appended, Full, Store};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::backoff::Backoff;
+use crate::error::UpstreamError;
+use crate::outcome::Outcome;
+use crate::parcel::{self, Campus, Parcel};
+use crate::portal::Portal;
+use crate::receipts::Receipts;
+
+/// Entries read at once; their receipts are one event.
+const CHUNK: usize = 256;
+/// A cursor is worth a receipt of its own when it has come this far without a delivery.
+const STRIDE: u64 = 10_000;
+/// How long to wait before asking a store again that could not answer.
+const STORE_PAUSE: Duration = Duration::from_millis(200);
+/// What stopping may still take, for writing receipts.
+const LAST_RECEIPTS: Duration = Duration::from_millis(500);
+
+/// What a destination is at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Starting,
+    /// Everything is told.
+    Idle,
+    Sending,
+    /// For so long, because of the last error.
+    Waiting(Duration),
+    Stopped,
+}
+
+/// How a destination is doing; for pages and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    pub state: State,
+    /// Everything up to here is dealt with.
+    pub cursor: Seq,
+    /// Records that are known to be due, and entries that were not looked at yet.
+    pub lag: u64,
+    /// How old the oldest entry is that is not dealt with.
+    pub behind_since: Option<Moment>,
+    /// Since the start of the program.
+    pub delivered: u64,
+    pub dead_letters: usize,
+    pub last_error: Option<String>,
+}
+
+/// One destination's way through the ledger.
+pub struct Sender {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    campus: Campus,
+    destination: Name,
+    portal: Portal,
+    backoff: Backoff,
+    backfill: bool,
+    receipts: Receipts,
+    /// Up to here everything is dealt with.
+    reached: Seq,
+    /// The low water of the last receipt in the ledger.
+    written: Option<Seq>,
+    /// Delivered and refused, and not in the ledger yet.
+    delivered: Vec<RecordVersion>,
+    refused: Vec<(RecordVersion, String)>,
+    status: watch::Sender<Status>,
+}
+
+impl Sender {
+    /// `backfill`: a destination that is new is told of what was before it, too.
+    pub fn new(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        campus: Campus,
+        (destination, portal): (Name, Portal),
+        backoff: Backoff,
+        backfill: bool,
+    ) -> Self {
+        Sender {
+            store,
+            clock,
+            campus,
+            receipts: Receipts::new(destination.clone()),
+            destination,
+            portal,
+            backoff,
+            backfill,
+            reached: Seq(0),
+            written: None,
+            delivered: Vec::new(),
+            refused: Vec::new(),
+            status: watch::channel(Status::default()).0,
+        }
+    }
+
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+}
+
+/// Serves the destination until `shutdown` says so, or whoever could say so is gone.
+pub async fn run(mut sender: Sender, mut shutdown: watch::Receiver<bool>) {
+    tokio::select! {
+        () = sender.follow() => {}
+        _ = shutdown.wait_for(|stop| *stop) => {}
+    }
+    // What was cut off on its way has an unknown outcome and is sent again, under the same key.
+    if !matches!(timeout(LAST_RECEIPTS, sender.write()).await, Ok(Ok(()))) {
+        tracing::warn!(destination = %sender.destination, "the last receipts were not written; their records are sent again");
+    }
+    sender.status.send_modify(|status| status.state = State::Stopped);
+}
+
+impl Sender {
+    async fn follow(&mut self) {
+        let mut seen = self.store.views().watch();
+        while let Err(error) = self.start().await {
+            self.trouble(&error).await;
+        }
+        loop {
+            let target = *seen.borrow_and_update();
+            match self.round(target).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.status.send_modify(|status| {
+                        (status.state, status.lag, status.behind_since) = (State::Idle, 0, None);
+                    });
+                    if seen.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => self.trouble(&error).await,
+            }
+        }
+    }
+
+    /// Reads the receipts.
+    async fn start(&mut self) -> Result<(), UpstreamError> {
+        let last = self.store.views().seen();
+        let mut from = Seq(0);
+        self.receipts = Receipts::new(self.destination.clone());
+        while from < last {
+            let entries = self.entries(from, last).await?;
+            entries.iter().for_each(|entry| drop(self.receipts.apply(&entry.event)));
+            from = entries.last().map_or(last, |entry| entry.seq);
+        }
+        let first = if self.backfill { Seq(0) } else { last };
+        self.written = self.receipts.cursor;
+        self.reached = self.receipts.cursor.unwrap_or(first);
+        let (cursor, dead_letters) = (self.reached, self.receipts.dead_letters());
+        self.status.send_modify(|status| (status.cursor, status.dead_letters) = (cursor, dead_letters));
+        self.write().await
+    }
+
+    /// Deals with the next entries up to `target`; `false` if there are none.
+    async fn round(&mut self, target: Seq) -> Result<bool, UpstreamError> {
+        self.write().await?;
+        let entries = self.entries(self.reached, target).await?;
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(false) };
+        let mut due = Vec::new();
+        for entry in &entries {
+            due.extend(self.receipts.apply(&entry.event));
+            due.extend(self.touched(entry));
+        }
+        let mut known = BTreeSet::new();
+        due.retain(|record| known.insert(*record));
+        let (behind, unread) = (entries.first().map(|entry| entry.at), target.0.saturating_sub(last.0));
+        for (done, record) in due.iter().enumerate() {
+            let left = u64::try_from(due.len() - done).unwrap_or(u64::MAX);
+            self.status.send_modify(|status| {
+                status.state = State::Sending;
+                (status.lag, status.behind_since) = (left.saturating_add(unread), behind);
+            });
+            self.deliver(*record).await?;
+        }
+        self.reached = last;
+        self.write().await?;
+        self.status.send_modify(|status| status.cursor = last);
+        Ok(true)
+    }
+
+    /// The records that an entry may have changed and whose version is not dealt with.
+    fn touched(&self, entry: &Entry) -> Vec<RecordId> {
+        let Event::Session(session, event) = &entry.event else { return Vec::new() };
+        self.store.views().read(|state| {
+            let students: Vec<StudentId> = match only(event) {
+                Some(student) => vec![student],
+                None => parcel::students(state, *session),
+            };
+            let records = students.into_iter().map(|student| record(*session, student));
+            records.filter(|id| !self.receipts.is_settled(*id, parcel::version(state, *id))).collect()
+        })
+    }
+
+    /// Sends the record as it stands, again and again if need be, until it is delivered or refused.
+    async fn deliver(&mut self, record: RecordId) -> Result<(), UpstreamError> {
+        let mut last: Option<Parcel> = None;
+        loop {
+            let Some(fresh) = parcel::pack(&self.store, &self.campus, record)? else { return Ok(()) };
+            if self.receipts.is_settled(record, fresh.version) {
+                return Ok(());
+            }
+            // One key stands for the same bytes each time, although a percentage may have moved on.
+            let parcel = last.take().filter(|last| last.version == fresh.version).unwrap_or(fresh);
+            let this = RecordVersion { record, version: parcel.version };
+            match self.portal.deliver(&parcel, self.clock.now()).await {
+                Outcome::Delivered => {
+                    self.backoff.succeeded();
+                    self.receipts.delivered(this);
+                    self.delivered.push(this);
+                    self.status.send_modify(|status| {
+                        status.delivered += 1;
+                        status.last_error = None;
+                    });
+                    return Ok(());
+                }
+                Outcome::Refused { answer } => {
+                    tracing::warn!(destination = %self.destination, %record, "refused for good; it is among the dead letters");
+                    self.receipts.refused(this);
+                    self.status.send_modify(|status| status.last_error = Some(answer.clone()));
+                    self.refused.push((this, answer));
+                    return Ok(());
+                }
+                Outcome::Retry { after, why } => {
+                    last = Some(parcel);
+                    self.write().await?;
+                    let pause = self.backoff.next(after);
+                    self.wait(pause, why).await;
+                }
+            }
+        }
+    }
+
+    /// Puts what was delivered and refused into the ledger.
+    async fn write(&mut self) -> Result<(), UpstreamError> {
+        let far = self.written.is_none_or(|written| self.reached.0.saturating_sub(written.0) >= STRIDE);
+        if self.delivered.is_empty() && self.refused.is_empty() && !far {
+            return Ok(());
+        }
+        let (destination, low_water) = (self.destination.clone(), self.reached);
+        let delivered = UpstreamEvent::Delivered { destination, low_water, records: self.delivered.clone() };
+        let mut events = vec![receipt(delivered, Vec::new())];
+        // One event each, so that each has its own answer beside it.
+        events.extend(self.refused.iter().map(|(refused, answer)| {
+            let (destination, records) = (self.destination.clone(), vec![*refused]);
+            let (about, text) = (Some(Person::Student(refused.record.student)), answer.clone());
+            let answer = Personal::Text { field: TextField::Response, about, text };
+            receipt(UpstreamEvent::DeadLettered { destination, records }, vec![answer])
+        }));
+        self.append(events).await?;
+        self.written = Some(low_water);
+        self.delivered.clear();
+        self.refused.clear();
+        let dead_letters = self.receipts.dead_letters();
+        self.status.send_modify(|status| status.dead_letters = dead_letters);
+        Ok(())
+    }
+
+    async fn append(&self, events: Vec<NewEvent>) -> Result<(), UpstreamError> {
+        let (told, answer) = oneshot::channel();
+        // Nobody listens any more if the sender was stopped meanwhile.
+        let append = Append::new(events, move |appended| drop(told.send(appended)));
+        match self.store.append(append) {
+            Err(Full(_)) => Err(UpstreamError::NotWritten),
+            Ok(()) => match answer.await {
+                Ok(Appended::Committed(_)) => Ok(()),
+                _ => Err(UpstreamError::NotWritten),
+            },
+        }
+    }
+
+    /// Entries behind `after`, up to `last`; read where it may take its time.
+    async fn entries(&self, after: Seq, last: Seq) -> Result<Vec<Entry>, UpstreamError> {
+        let store = Arc::clone(&self.store);
+        let limit = usize::try_from(last.0.saturating_sub(after.0)).unwrap_or(usize::MAX).min(CHUNK);
+        let read = move || store.entries(Seq(after.0.saturating_add(1)), limit);
+        let read = tokio::task::spawn_blocking(read).await;
+        Ok(read.map_err(|_cancelled| UpstreamError::Interrupted)??)
+    }
+
+    async fn trouble(&mut self, error: &UpstreamError) {
+        tracing::warn!(destination = %self.destination, %error, "cannot go on for now");
+        self.wait(STORE_PAUSE, error.to_string()).await;
+    }
+
+    async fn wait(&mut self, pause: Duration, why: String) {
+        self.status.send_modify(|status| {
+            (status.state, status.last_error) = (State::Waiting(pause), Some(why));
+        });
+        timeout(pause, std::future::pending::<()>()).await.ok();
+        self.status.send_modify(|status| status.state = State::Sending);
+    }
+}
+
+/// The one student whom an event is about; `None`: it may be about everyone.
+fn only(event: &SessionEvent) -> Option<StudentId> {
+    match event {
+        SessionEvent::Scanned(scanned) => Some(scanned.student),
+        SessionEvent::Marked(mark) => Some(mark.student),
+        SessionEvent::MarkedByQr { student, .. } | SessionEvent::MarkedSelf { student, .. } => Some(*student),
+        _ => None,
+    }
+}
+
+fn record(session: SessionId, student: StudentId) -> RecordId {
+    RecordId { session, student }
+}
+
+fn receipt(event: UpstreamEvent, personal: Vec<Personal>) -> NewEvent {
+    NewEvent { by: Actor::Gateway, event: Event::Upstream(event), personal }
+}

@@ -1,0 +1,206 @@
+//! Every mark reaches the portal, once, in its newest version, whatever the portal does meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ANN, BEN, Gateway, OK, SESSION, StandIn, by_gateway, moment, session};
+use rollcall_domain::event::{Event, How, RecordVersion, SessionEvent, UpstreamEvent};
+use rollcall_domain::ids::{Name, RecordId};
+use rollcall_domain::mark::Mark;
+use rollcall_upstream::State;
+use serde_json::json;
+
+async fn gateway() -> (tempfile::TempDir, Gateway, StandIn) {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::open(folder.path());
+    gateway.furnish().await;
+    (folder, gateway, StandIn::start().await)
+}
+
+#[tokio::test]
+async fn each_mark_is_delivered_once_with_everything_the_portal_needs() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    gateway.mark(ANN, Mark::Late).await;
+    portal.answer([OK]);
+    let request = portal.request().await;
+    assert_eq!((request.key.as_str(), request.authorization.as_str()), ("rec_7_1:1", "Bearer secret"));
+    let mut body = request.body;
+    let marked_at = body["marked_at"].take();
+    assert!(marked_at.as_str().unwrap().starts_with("2026-11-21T03:00:00."));
+    assert_eq!(
+        body,
+        json!({
+            "student_name": "Ann Archer", "admission_number": "ADM-1", "unit_code": "MAT 101",
+            "date": "2026-11-21", "time": "08:30", "lecturer": "Tom Teach", "venue": "Hall B",
+            "attendance_percentage": 0.0, "session_id": "ses_7", "record_id": "rec_7_1", "version": 1,
+            "mark": "late", "source": "manual", "marked_at": null,
+        })
+    );
+    let last = gateway.mark(BEN, Mark::Present).await;
+    portal.answer([OK]);
+    assert_eq!(portal.request().await.key, "rec_7_2:1");
+    let status = sending.until(|status| status.state == State::Idle && status.cursor >= last).await;
+    assert_eq!((status.delivered, status.lag, status.last_error), (2, 0, None));
+    assert!(!portal.has_more());
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn closing_sends_the_automatic_absences_too() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let from = moment("2026-11-21T03:30:00Z");
+    let closed = SessionEvent::Closed { from, how: How::OnTime, absent: vec![BEN], excused: vec![] };
+    gateway.append(vec![session(closed)]).await;
+    let sending = gateway.send_to(&portal.url, true);
+    portal.answer([OK, OK]);
+    let (ann, ben) = (portal.request().await.body, portal.request().await.body);
+    assert_eq!((&ann["mark"], &ann["attendance_percentage"]), (&json!("present"), &json!(100.0)));
+    assert_eq!((&ben["mark"], &ben["source"]), (&json!("absent"), &json!("auto")));
+    assert_eq!(ben["marked_at"], json!("2026-11-21T03:30:00Z"));
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_of_the_portal_is_tried_again_under_the_same_key() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([("500 Oops", "")]);
+    let first = portal.request().await;
+    portal.answer([("401 Who", ""), OK]);
+    let (second, third) = (portal.request().await, portal.request().await);
+    assert_eq!((&first.key, &first.body), (&second.key, &second.body));
+    assert_eq!((&first.key, &first.body), (&third.key, &third.body));
+    let status = sending.until(|status| status.state == State::Idle).await;
+    assert_eq!((status.delivered, status.dead_letters), (1, 0));
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn the_portal_is_left_alone_as_long_as_it_asks_and_stopping_does_not_wait_for_it() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([("429 Slow down", "retry-after: 1800\r\n"), OK]);
+    portal.request().await;
+    let status = sending.until(|status| matches!(status.state, State::Waiting(_))).await;
+    assert_eq!(status.state, State::Waiting(Duration::from_secs(1800)));
+    assert_eq!(status.last_error.as_deref(), Some("the portal is busy (status 429)"));
+    assert_eq!(status.lag, 1);
+    assert!(!portal.has_more());
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_becomes_a_dead_letter_and_the_next_one_goes_on() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    gateway.mark(BEN, Mark::Present).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([("400 No", ""), OK]);
+    assert_eq!(portal.request().await.key, "rec_7_1:1");
+    assert_eq!(portal.request().await.key, "rec_7_2:1");
+    let status = sending.until(|status| status.state == State::Idle && status.dead_letters == 1).await;
+    assert_eq!(status.delivered, 1);
+    assert_eq!(status.last_error, None);
+
+    let record = RecordId { session: SESSION, student: ANN };
+    let records = vec![RecordVersion { record, version: 1 }];
+    let asked = UpstreamEvent::RetryAsked { destination: Name::parse("portal").unwrap(), records };
+    gateway.append(vec![by_gateway(Event::Upstream(asked))]).await;
+    portal.answer([OK]);
+    assert_eq!(portal.request().await.key, "rec_7_1:1");
+    sending.until(|status| status.dead_letters == 0 && status.delivered == 2).await;
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_was_and_sends_nothing_twice() {
+    let (folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let sending = gateway.send_to(&portal.url, true);
+    portal.answer([OK]);
+    portal.request().await;
+    let mut status = sending.status.clone();
+    status.wait_for(|status| status.delivered == 1 && status.state == State::Idle).await.unwrap();
+    sending.stop().await;
+    drop(gateway);
+
+    let gateway = Gateway::open(folder.path());
+    let mut sending = gateway.send_to(&portal.url, true);
+    sending.until(|status| status.state == State::Idle).await;
+    gateway.mark(BEN, Mark::Present).await;
+    portal.answer([OK]);
+    assert_eq!(portal.request().await.key, "rec_7_2:1");
+    let status = sending.until(|status| status.delivered == 1 && status.state == State::Idle).await;
+    assert_eq!(status.dead_letters, 0);
+    assert!(!portal.has_more());
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_newer_version_takes_the_place_of_one_that_was_not_delivered_yet() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Absent).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    assert_eq!(portal.request().await.key, "rec_7_1:1");
+    let last = gateway.mark(ANN, Mark::Present).await;
+    gateway.store.views().wait_for(last).await;
+    portal.answer([("503 Later", ""), OK]);
+    let request = portal.request().await;
+    assert_eq!((request.key.as_str(), &request.body["mark"]), ("rec_7_1:2", &json!("present")));
+    let status = sending.until(|status| status.state == State::Idle && status.cursor >= last).await;
+    assert_eq!(status.delivered, 1);
+    assert!(!portal.has_more());
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_mark_that_was_taken_back_is_removed_there_too() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let sending = gateway.send_to(&portal.url, true);
+    portal.answer([OK]);
+    portal.request().await;
+    gateway.append(vec![session(SessionEvent::RecordDeleted { student: ANN })]).await;
+    portal.answer([OK]);
+    let removal = json!({"record_id": "rec_7_1", "version": 2, "deleted": true});
+    assert_eq!(portal.request().await.body, removal);
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn without_backfill_a_new_destination_hears_only_of_what_comes_after_it() {
+    let (folder, gateway, mut portal) = gateway().await;
+    let before = gateway.mark(ANN, Mark::Present).await;
+    gateway.store.views().wait_for(before).await;
+    let mut sending = gateway.send_to(&portal.url, false);
+    sending.until(|status| status.state == State::Idle).await;
+    sending.stop().await;
+    gateway.mark(BEN, Mark::Present).await;
+    drop(gateway);
+
+    // What came while it was stopped is not from before it.
+    let gateway = Gateway::open(folder.path());
+    let sending = gateway.send_to(&portal.url, false);
+    portal.answer([OK]);
+    assert_eq!(portal.request().await.key, "rec_7_2:1");
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_portal_that_cannot_be_reached_is_named_and_the_campus_goes_on() {
+    let (_folder, gateway, _portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    // Nothing listens on the discard port of the loopback.
+    let mut sending = gateway.send_to("http://127.0.0.1:9/", true);
+    let status = sending.until(|status| status.last_error.is_some()).await;
+    assert_eq!(status.last_error.as_deref(), Some("the portal cannot be reached"));
+    gateway.mark(BEN, Mark::Present).await;
+    sending.stop().await;
+}

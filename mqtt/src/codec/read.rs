@@ -1,0 +1,269 @@
+//! Frames to packets.
+//!
+//! Promises: every byte of the frame is accounted for; reserved bits and empty lists are refused as the
+//! standard asks.
+//!
+//! Refuses: topic aliases (the front door announces none, so a client that uses one is in error).
+
+use bytes::{Buf, Bytes, TryGetError};
+use rollcall_dialects::topics::{Filter, Topic};
+
+use super::properties::{self, Properties};
+use super::{
+    Connect, ConnectError, Frame, Malformed, Packet, PacketId, Password, Publish, QoS, Receipt, Request,
+    Version, Will,
+};
+
+/// Reads CONNECT and finds out which version the client speaks.
+///
+/// # Errors
+/// It is another packet, of another version, or malformed.
+pub fn connect(frame: Frame) -> Result<Connect, ConnectError> {
+    if frame.first >> 4 != 1 {
+        return Err(ConnectError::NotConnect);
+    }
+    let mut reader = Reader(frame.body);
+    let name = reader.binary()?;
+    let level = reader.byte()?;
+    let version = match (name.as_ref(), level) {
+        (b"MQTT", 4) => Version::V311,
+        (b"MQTT", 5) => Version::V5,
+        _ => return Err(ConnectError::Level(level)),
+    };
+    flags_are(frame.first, 0)?;
+    Ok(connect_fields(version, &mut reader)?)
+}
+
+fn connect_fields(version: Version, reader: &mut Reader) -> Result<Connect, Malformed> {
+    let flags = reader.byte()?;
+    if flags & 0b1 != 0 {
+        return Err(Malformed::Flags(flags));
+    }
+    let keep_alive_seconds = reader.short()?;
+    let properties = reader.properties(version, properties::CONNECT)?;
+    let client_id = reader.text()?;
+    let will = connect_will(version, flags, reader)?;
+    let user_name = (flags & 0x80 != 0).then(|| reader.text()).transpose()?;
+    let password = (flags & 0x40 != 0).then(|| reader.binary()).transpose()?.map(Password);
+    if version == Version::V311 && user_name.is_none() && password.is_some() {
+        return Err(Malformed::Flags(flags));
+    }
+    reader.end()?;
+    Ok(Connect {
+        version,
+        client_id,
+        clean_start: flags & 0b10 != 0,
+        keep_alive_seconds,
+        user_name,
+        password,
+        will,
+        receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
+        session_expiry_seconds: properties.session_expiry_seconds.unwrap_or(0),
+        maximum_packet_size: properties.maximum_packet_size,
+        asks_extended_authentication: properties.authentication_method,
+    })
+}
+
+fn connect_will(version: Version, flags: u8, reader: &mut Reader) -> Result<Option<Will>, Malformed> {
+    if flags & 0b100 == 0 {
+        return if flags & 0b0011_1000 == 0 { Ok(None) } else { Err(Malformed::Flags(flags)) };
+    }
+    let qos = QoS::from_bits(flags >> 3 & 0b11)?;
+    let properties = reader.properties(version, properties::WILL)?;
+    Ok(Some(Will {
+        topic: reader.topic()?,
+        payload: reader.binary()?,
+        qos,
+        retain: flags & 0b0010_0000 != 0,
+        delay_seconds: properties.will_delay_seconds.unwrap_or(0),
+    }))
+}
+
+/// Reads any packet that may follow CONNECT.
+///
+/// # Errors
+/// It is malformed in this version, or not one that a client sends then.
+pub fn packet(version: Version, frame: Frame) -> Result<Packet, Malformed> {
+    let Frame { first, body } = frame;
+    let reader = Reader(body);
+    match first >> 4 {
+        3 => publish(version, first, reader).map(Packet::Publish),
+        4 => acknowledgement(version, first, 0, reader).map(Packet::PubAck),
+        5 => acknowledgement(version, first, 0, reader).map(Packet::PubRec),
+        6 => acknowledgement(version, first, 0b10, reader).map(Packet::PubRel),
+        7 => acknowledgement(version, first, 0, reader).map(Packet::PubComp),
+        8 => subscribe(version, first, reader),
+        10 => unsubscribe(version, first, reader),
+        12 => {
+            flags_are(first, 0)?;
+            reader.end()?;
+            Ok(Packet::PingReq)
+        }
+        14 => disconnect(version, first, reader),
+        _ => Err(Malformed::Type(first)),
+    }
+}
+
+fn publish(version: Version, first: u8, mut reader: Reader) -> Result<Publish, Malformed> {
+    let topic = reader.topic()?;
+    let receipt = match QoS::from_bits(first >> 1 & 0b11)? {
+        QoS::AtMostOnce => Receipt::None,
+        QoS::AtLeastOnce => Receipt::Ack(reader.packet_id()?),
+        QoS::ExactlyOnce => Receipt::Rec(reader.packet_id()?),
+    };
+    let duplicate = first & 0b1000 != 0;
+    if duplicate && receipt == Receipt::None {
+        return Err(Malformed::Flags(first));
+    }
+    if reader.properties(version, properties::PUBLISH)?.topic_alias.is_some() {
+        return Err(Malformed::Property(0x23));
+    }
+    Ok(Publish { topic, payload: reader.0, receipt, duplicate, retain: first & 1 != 0 })
+}
+
+fn acknowledgement(
+    version: Version,
+    first: u8,
+    flags: u8,
+    mut reader: Reader,
+) -> Result<PacketId, Malformed> {
+    flags_are(first, flags)?;
+    let id = reader.packet_id()?;
+    if version == Version::V5 && !reader.is_empty() {
+        reader.byte()?;
+        if !reader.is_empty() {
+            Properties::read(&mut reader, properties::ACK)?;
+        }
+    }
+    reader.end()?;
+    Ok(id)
+}
+
+fn subscribe(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
+    flags_are(first, 0b10)?;
+    let id = reader.packet_id()?;
+    reader.properties(version, properties::SUBSCRIBE)?;
+    let mut requests = Vec::new();
+    while !reader.is_empty() {
+        let filter = reader.filter()?;
+        let options = reader.byte()?;
+        let reserved = if version == Version::V5 { 0b1100_0000 } else { 0b1111_1100 };
+        if options & reserved != 0 || options >> 4 & 0b11 == 0b11 {
+            return Err(Malformed::Flags(options));
+        }
+        requests.push(Request { filter, qos: QoS::from_bits(options & 0b11)? });
+    }
+    if requests.is_empty() { Err(Malformed::Empty) } else { Ok(Packet::Subscribe { id, requests }) }
+}
+
+fn unsubscribe(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
+    flags_are(first, 0b10)?;
+    let id = reader.packet_id()?;
+    reader.properties(version, properties::UNSUBSCRIBE)?;
+    let mut filters = Vec::new();
+    while !reader.is_empty() {
+        filters.push(reader.filter()?);
+    }
+    if filters.is_empty() { Err(Malformed::Empty) } else { Ok(Packet::Unsubscribe { id, filters }) }
+}
+
+fn disconnect(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
+    flags_are(first, 0)?;
+    let mut reason = 0;
+    if version == Version::V5 && !reader.is_empty() {
+        reason = reader.byte()?;
+        if !reader.is_empty() {
+            Properties::read(&mut reader, properties::DISCONNECT)?;
+        }
+    }
+    reader.end()?;
+    Ok(Packet::Disconnect { with_will: reason != 0 })
+}
+
+fn flags_are(first: u8, wanted: u8) -> Result<(), Malformed> {
+    if first & 0x0F == wanted { Ok(()) } else { Err(Malformed::Flags(first)) }
+}
+
+/// The rest of a frame; every step that would pass its end is an error instead.
+pub(super) struct Reader(Bytes);
+
+impl Reader {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn end(&self) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(Malformed::Trailing(self.0.len())) }
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+        Ok(self.0.try_get_u8()?)
+    }
+
+    pub(super) fn short(&mut self) -> Result<u16, Malformed> {
+        Ok(self.0.try_get_u16()?)
+    }
+
+    pub(super) fn long(&mut self) -> Result<u32, Malformed> {
+        Ok(self.0.try_get_u32()?)
+    }
+
+    pub(super) fn variable(&mut self) -> Result<usize, Malformed> {
+        let mut value = 0;
+        for index in 0..4 {
+            let byte = self.byte()?;
+            value |= usize::from(byte & 0x7F) << (7 * index);
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::Length)
+    }
+
+    pub(super) fn part(&mut self, length: usize) -> Result<Reader, Malformed> {
+        if length > self.0.len() { Err(Malformed::Truncated) } else { Ok(Reader(self.0.split_to(length))) }
+    }
+
+    pub(super) fn binary(&mut self) -> Result<Bytes, Malformed> {
+        let length = self.short()?;
+        Ok(self.part(usize::from(length))?.0)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, Malformed> {
+        Ok(utf8(&self.binary()?)?.to_owned())
+    }
+
+    fn packet_id(&mut self) -> Result<PacketId, Malformed> {
+        PacketId::new(self.short()?)
+    }
+
+    fn topic(&mut self) -> Result<Topic, Malformed> {
+        let raw = self.binary()?;
+        Topic::parse(utf8(&raw)?).map_err(|_invalid| Malformed::Topic)
+    }
+
+    fn filter(&mut self) -> Result<Filter, Malformed> {
+        let raw = self.binary()?;
+        Filter::parse(utf8(&raw)?).map_err(|_invalid| Malformed::Filter)
+    }
+
+    fn properties(&mut self, version: Version, allowed: &[u8]) -> Result<Properties, Malformed> {
+        match version {
+            Version::V311 => Ok(Properties::default()),
+            Version::V5 => Properties::read(self, allowed),
+        }
+    }
+}
+
+fn utf8(raw: &[u8]) -> Result<&str, Malformed> {
+    match std::str::from_utf8(raw) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        Ok(_) | Err(_) => Err(Malformed::Text),
+    }
+}
+
+impl From<TryGetError> for Malformed {
+    fn from(_: TryGetError) -> Self {
+        Malformed::Truncated
+    }
+}

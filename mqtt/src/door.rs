@@ -1,0 +1,114 @@
+//! The front door: what serves any stream of bytes as an MQTT connection.
+//!
+//! Promises: TCP, TLS and WebSocket are served alike and counted together; passwords are checked on
+//! threads that may block, a few at a time.
+//!
+//! Refuses: sockets; see [`crate::Listener`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use rollcall_domain::ports::{Clock, ScanIntake};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::access::{Access, Credentials, Denied, Identity};
+use crate::connection;
+use crate::connections::Connections;
+use crate::error::MqttError;
+use crate::leave::Leave;
+use crate::links::Links;
+use crate::observer::{Observer, Refused, refuse};
+
+/// Passwords that are checked at once.
+const CHECKS: usize = 4;
+
+/// The limits of the front door.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub max_connections: usize,
+    pub max_packet_bytes: u32,
+    /// From accept until CONNECT has succeeded.
+    pub connect_deadline: Duration,
+    /// How long a client may be silent that asked for no keep-alive.
+    pub idle: Duration,
+    /// In which a device's times without an offset are read.
+    pub zone: TimeZone,
+}
+
+/// What the front door needs from other rooms.
+pub struct Ports {
+    pub access: Arc<dyn Access>,
+    pub intake: Arc<dyn ScanIntake>,
+    pub clock: Arc<dyn Clock>,
+    pub observer: Arc<dyn Observer>,
+    pub connections: Arc<Connections>,
+}
+
+/// Serves connections; cheap to clone.
+#[derive(Clone)]
+pub struct FrontDoor {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) ports: Ports,
+    pub(crate) links: Links,
+    places: Arc<Semaphore>,
+    checks: Semaphore,
+}
+
+impl FrontDoor {
+    /// # Errors
+    /// The thread that talks to the router cannot be started.
+    pub fn new(settings: Settings, ports: Ports) -> Result<Self, MqttError> {
+        let links = Links::start().map_err(|source| MqttError::Thread { source })?;
+        let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        let inner = Inner { settings, ports, links, places, checks: Semaphore::new(CHECKS) };
+        Ok(FrontDoor { inner: Arc::new(inner) })
+    }
+
+    /// Serves one client until it leaves, and says why it did. `peer` is for log lines.
+    pub async fn serve<S>(&self, stream: S, peer: &str) -> Leave
+    where
+        S: AsyncRead + AsyncWrite + Send,
+    {
+        let Some(place) = self.inner.place(peer) else { return Leave::NotWelcome };
+        let reason = connection::serve(stream, peer, &self.inner).await;
+        tracing::debug!(peer, %reason, "a connection ended");
+        drop(place);
+        reason
+    }
+}
+
+impl Inner {
+    fn place(&self, peer: &str) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        if place.is_none() {
+            let most = self.settings.max_connections;
+            self.refuse(
+                Refused::TooManyConnections,
+                peer,
+                format_args!("{most} are open, as many as may be"),
+            );
+        }
+        place
+    }
+
+    /// Asks who it is, off the threads that serve sockets.
+    pub(crate) async fn check(&self, credentials: &Credentials) -> Result<Identity, Denied> {
+        let Ok(_turn) = self.checks.acquire().await else { return Err(Denied::Unavailable) };
+        let (access, credentials) = (Arc::clone(&self.ports.access), credentials.clone());
+        let checked = tokio::task::spawn_blocking(move || access.check(&credentials)).await;
+        checked.unwrap_or_else(|error| {
+            tracing::error!(%error, "checking a sign-in failed; the client may try again");
+            Err(Denied::Unavailable)
+        })
+    }
+
+    pub(crate) fn refuse(&self, what: Refused, peer: &str, detail: impl std::fmt::Display) {
+        refuse(self.ports.observer.as_ref(), what, peer, detail);
+    }
+}

@@ -1,0 +1,93 @@
+//! Accepting sockets.
+//!
+//! Promises: one slow or hostile client delays nobody else's accept; running out of file descriptors does
+//! not end the listener; a stop is done within a second, and what was stored by then is acknowledged.
+//!
+//! Refuses: more connections than the settings allow; they are closed without a word.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Interval, interval, timeout};
+
+use crate::door::FrontDoor;
+use crate::error::MqttError;
+
+/// How long connections get for their last words.
+const STOP: Duration = Duration::from_millis(900);
+
+/// A TCP port behind which the front door is.
+pub struct Listener {
+    socket: TcpListener,
+    door: FrontDoor,
+}
+
+impl Listener {
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn bind(address: SocketAddr, door: FrontDoor) -> Result<Self, MqttError> {
+        let socket =
+            TcpListener::bind(address).await.map_err(|source| MqttError::Listen { address, source })?;
+        Ok(Listener { socket, door })
+    }
+
+    /// Where it listens; tells the port that was found if 0 was asked for.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    /// Accepts until `shutdown` is done, then ends every connection of this front door.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut patience = interval(Duration::from_millis(50));
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, peer)) => drop(open.spawn(serve(stream, peer, self.door.clone()))),
+                    Err(error) => not_accepted(&error, &mut patience).await,
+                },
+                Some(ended) = open.join_next() => report(ended),
+                () = &mut shutdown => break,
+            }
+        }
+        drop(self.socket);
+        self.door.inner.ports.connections.stop();
+        last_words(open).await;
+    }
+}
+
+/// Most likely out of file descriptors: asking again at once would only burn the processor.
+async fn not_accepted(error: &std::io::Error, patience: &mut Interval) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    patience.tick().await;
+}
+
+async fn last_words(mut open: JoinSet<()>) {
+    let all_left = async {
+        while let Some(ended) = open.join_next().await {
+            report(ended);
+        }
+    };
+    if timeout(STOP, all_left).await.is_err() {
+        tracing::debug!("some connections were closed before they took their last words");
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "serving a connection failed; its client will connect again");
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, door: FrontDoor) {
+    let peer = peer.to_string();
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(peer, %error, "the client left while it was accepted");
+    }
+    door.serve(stream, &peer).await;
+}

@@ -1,0 +1,134 @@
+//! What a session owes, told without sockets.
+
+use rollcall_domain::mark::Mark;
+use rollcall_domain::moment::Moment;
+use rollcall_domain::scan::Outcome;
+
+use super::*;
+
+fn scan(id: u16) -> Packet {
+    publish(id, "scan", br#"{"student":"120","at":"2026-11-21T08:43:21Z"}"#)
+}
+
+fn publish(id: u16, last: &str, payload: &[u8]) -> Packet {
+    Packet::Publish(Publish {
+        topic: Topic::parse(&format!("rollcall/v1/gate/{last}")).unwrap(),
+        payload: Bytes::copy_from_slice(payload),
+        receipt: Receipt::Ack(PacketId::new(id).unwrap()),
+        duplicate: false,
+        retain: false,
+    })
+}
+
+fn present() -> Result<ScanResult, NotTaken> {
+    Ok(ScanResult {
+        outcome: Outcome::Present,
+        student: None,
+        session: None,
+        mark: Some(Mark::Present),
+        name: None,
+        replayed: false,
+    })
+}
+
+fn now() -> Received {
+    Received { at: Moment::from_millis(0), after: Duration::ZERO, is_watched: false }
+}
+
+fn device(version: Version) -> Session {
+    let connect = Connect {
+        version,
+        client_id: "any".into(),
+        clean_start: true,
+        keep_alive_seconds: 60,
+        user_name: None,
+        password: None,
+        will: None,
+        receive_maximum: 2,
+        session_expiry_seconds: 0,
+        maximum_packet_size: None,
+        asks_extended_authentication: false,
+    };
+    Session::new(&connect, Identity::Device(DeviceId::parse("gate").unwrap()), TimeZone::UTC)
+}
+
+fn slots(step: Step) -> Vec<Slot> {
+    let Step::Submit(scans) = step else { panic!("{step:?}") };
+    scans.into_iter().map(|(slot, _)| slot).collect()
+}
+
+fn subscribe(session: &mut Session, out: &mut BytesMut) {
+    let own = Filter::parse("rollcall/v1/gate/result").unwrap();
+    let requests = vec![Request { filter: own, qos: QoS::AtLeastOnce }];
+    let packet = Packet::Subscribe { id: PacketId::new(1).unwrap(), requests };
+    assert_eq!(session.handle(packet, now(), out), Step::Done);
+}
+
+#[test]
+fn nothing_is_acknowledged_before_its_answer_and_then_in_order() {
+    let (mut session, mut out) = (device(Version::V311), BytesMut::new());
+    let first = slots(session.handle(scan(7), now(), &mut out))[0];
+    let second = slots(session.handle(scan(8), now(), &mut out))[0];
+    assert!(out.is_empty());
+    session.answered(second, present(), &mut out);
+    assert!(out.is_empty(), "the first is still open");
+    session.answered(first, present(), &mut out);
+    assert_eq!(&out[..], &[0x40, 2, 0, 7, 0x40, 2, 0, 8]);
+}
+
+#[test]
+fn an_array_is_acknowledged_once_after_its_last_scan() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let array =
+        br#"[{"student":1,"at":"2026-11-21T08:43:21Z"},{"bad":1},{"student":2,"at":"2026-11-21T08:43:22Z"}]"#;
+    let open = slots(session.handle(publish(9, "scans", array), now(), &mut out));
+    assert_eq!(open.len(), 2);
+    session.answered(open[1], present(), &mut out);
+    assert!(out.is_empty());
+    session.answered(open[0], present(), &mut out);
+    assert_eq!(&out[..], &[0x40, 2, 0, 9]);
+    let results = session.take_effects().into_iter().filter(|effect| matches!(effect, Effect::Result(_)));
+    assert_eq!(results.count(), 3, "one for each, in order, the bad one too");
+}
+
+#[test]
+fn a_scan_the_store_did_not_take_is_never_acknowledged() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let first = slots(session.handle(scan(7), now(), &mut out))[0];
+    let step = session.answered(first, Err(NotTaken::StorageUnavailable), &mut out);
+    assert_eq!(step, Step::Leave(Leave::StorageUnavailable));
+    assert!(out.is_empty());
+}
+
+#[test]
+fn results_beyond_the_receive_maximum_wait_for_the_client() {
+    let (mut session, mut out) = (device(Version::V311), BytesMut::new());
+    subscribe(&mut session, &mut out);
+    for number in 1..=3 {
+        let open = slots(session.handle(scan(number), now(), &mut out))[0];
+        session.answered(open, present(), &mut out);
+    }
+    assert!(session.is_behind());
+    session.handle(Packet::PubAck(PacketId::new(1).unwrap()), now(), &mut out);
+    assert!(!session.is_behind());
+}
+
+#[test]
+fn reading_stops_when_a_window_of_scans_is_open() {
+    let (mut session, mut out) = (device(Version::V311), BytesMut::new());
+    let mut open = Vec::new();
+    for number in 1..=256 {
+        assert!(session.takes_more());
+        open.extend(slots(session.handle(scan(number), now(), &mut out)));
+    }
+    assert!(!session.takes_more());
+    session.answered(open[0], present(), &mut out);
+    assert!(session.takes_more());
+}
+
+#[test]
+fn a_client_that_acknowledges_what_it_was_not_sent_is_in_error() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let step = session.handle(Packet::PubAck(PacketId::new(5).unwrap()), now(), &mut out);
+    assert_eq!(step, Step::Leave(Leave::Protocol));
+}

@@ -1,0 +1,104 @@
+//! Several connections, and how they end.
+
+use std::time::Duration;
+
+use rollcall_domain::ids::DeviceId;
+use rollcall_domain::ports::{Command, Downlink, NotConnected};
+use rollcall_mqtt::codec::Version;
+use tokio::time::timeout;
+
+use crate::client::{SCAN, connect};
+use crate::gateway::{present, running};
+
+fn gate() -> DeviceId {
+    DeviceId::parse("gate").unwrap()
+}
+
+#[tokio::test]
+async fn every_connection_of_a_device_that_asked_sees_its_results() {
+    let running = running().await;
+    let mut scanner = running.client(Version::V311, "scanner", "gate").await;
+    let mut screen = running.client(Version::V5, "screen", "gate").await;
+    let mut stranger = running.client(Version::V5, "screen", "hall").await;
+    screen.subscribe(1, "rollcall/v1/gate/#").await;
+    stranger.subscribe(1, "rollcall/v1/hall/result").await;
+    scanner.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
+    (running.gateway.scan().await.completion)(Ok(present()));
+    assert_eq!(scanner.frame().await, [0x40, 2, 0, 7]);
+    let result = screen.message("rollcall/v1/gate/result").await;
+    assert!(result.contains(r#""name":"Ada Example""#), "{result}");
+    scanner.nothing_came().await;
+    stranger.nothing_came().await;
+}
+
+#[tokio::test]
+async fn a_command_reaches_the_device_or_is_known_not_to() {
+    let running = running().await;
+    assert_eq!(running.gateway.connections.command(&gate(), Command::Reboot), Err(NotConnected));
+    let mut client = running.client(Version::V311, "a", "gate").await;
+    client.subscribe(1, "rollcall/v1/gate/command").await;
+    assert_eq!(running.gateway.connections.command(&gate(), Command::Reboot), Ok(()));
+    assert_eq!(client.message("rollcall/v1/gate/command").await, r#"{"command":"reboot"}"#);
+}
+
+#[tokio::test]
+async fn a_revoked_device_is_out_within_a_second() {
+    let running = running().await;
+    let mut five = running.client(Version::V5, "a", "gate").await;
+    let mut three = running.client(Version::V311, "b", "gate").await;
+    let mut other = running.client(Version::V5, "a", "hall").await;
+    running.gateway.connections.revoke(&gate());
+    let both = async { (five.closed().await, three.closed().await) };
+    assert_eq!(timeout(Duration::from_secs(1), both).await.unwrap(), (Some(0x98), None));
+    other.nothing_came().await;
+    assert_eq!(*running.gateway.told.presence.lock().unwrap(), ["+gate", "+hall", "-gate"]);
+}
+
+#[tokio::test]
+async fn a_device_revoked_while_its_secret_is_checked_does_not_get_in() {
+    let running = running().await;
+    let connections = running.gateway.connections.clone();
+    *running.gateway.interruption.lock().unwrap() = Some(Box::new(move || connections.revoke(&gate())));
+    let mut client = running.dial(Version::V311).await;
+    client.send(&connect(Version::V311, "a", "gate", "secret")).await;
+    assert_eq!(client.frame().await, [0x20, 2, 0, 4]);
+}
+
+#[tokio::test]
+async fn the_same_client_id_takes_over_within_one_device_only() {
+    let running = running().await;
+    let mut first = running.client(Version::V5, "same", "gate").await;
+    let mut hall = running.client(Version::V5, "same", "hall").await;
+    let mut second = running.client(Version::V5, "same", "gate").await;
+    assert_eq!(first.closed().await, Some(0x8E));
+    second.nothing_came().await;
+    hall.nothing_came().await;
+    assert_eq!(*running.gateway.told.presence.lock().unwrap(), ["+gate", "+hall"]);
+}
+
+#[tokio::test]
+async fn a_stop_still_acknowledges_what_reaches_the_disk_in_time() {
+    let running = running().await;
+    let mut gate = running.client(Version::V5, "a", "gate").await;
+    let idle = running.dial(Version::V5).await;
+    gate.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
+    let held = running.gateway.scan().await;
+    running.stop.send(()).unwrap();
+    (held.completion)(Ok(present()));
+    timeout(Duration::from_secs(1), running.done).await.unwrap().unwrap();
+    assert_eq!(gate.frame().await, [0x40, 2, 0, 7]);
+    assert_eq!(gate.closed().await, Some(0x8B));
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_stop_waits_no_longer_than_a_second_for_a_disk_that_hangs() {
+    let running = running().await;
+    let mut gate = running.client(Version::V5, "a", "gate").await;
+    gate.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
+    let held = running.gateway.scan().await;
+    running.stop.send(()).unwrap();
+    timeout(Duration::from_secs(1), running.done).await.unwrap().unwrap();
+    assert_eq!(gate.closed().await, Some(0x8B));
+    drop(held);
+}

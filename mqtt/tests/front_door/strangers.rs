@@ -1,0 +1,113 @@
+//! Who is not known yet gets little, and a clear answer.
+
+use std::time::Duration;
+
+use rollcall_mqtt::codec::{Malformed, Version};
+use rollcall_mqtt::{Leave, Refused};
+
+use crate::client::{Client, connect, frame};
+use crate::gateway::{Gateway, running};
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_with_the_versions_own_code() {
+    let running = running().await;
+    let mut three = running.dial(Version::V311).await;
+    three.send(&connect(Version::V311, "a", "gate", "wrong")).await;
+    assert_eq!(three.frame().await, [0x20, 2, 0, 4]);
+    assert_eq!(three.closed().await, None);
+    let mut five = running.dial(Version::V5).await;
+    five.send(&connect(Version::V5, "a", "gate", "wrong")).await;
+    assert_eq!(five.frame().await, [0x20, 3, 0, 0x86, 0]);
+    assert_eq!(five.closed().await, None);
+    assert_eq!(running.gateway.refusals(), [Refused::BadLogin; 2]);
+    assert!(running.gateway.told.presence.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_device_that_is_switched_off_is_not_let_in() {
+    let running = running().await;
+    for (version, answer) in [(Version::V311, vec![0x20, 2, 0, 5]), (Version::V5, vec![0x20, 3, 0, 0x87, 0])]
+    {
+        let mut client = running.dial(version).await;
+        client.send(&connect(version, "a", "off", "secret")).await;
+        assert_eq!(client.frame().await, answer);
+    }
+}
+
+#[tokio::test]
+async fn other_protocol_levels_are_told_so() {
+    let running = running().await;
+    let mut client = running.dial(Version::V311).await;
+    client.send(&frame(0x10, b"\0\x06MQIsdp\x03\x02\0\x3c\0\x01a")).await;
+    assert_eq!(client.frame().await, [0x20, 2, 0, 1]);
+    assert_eq!(running.gateway.refusals(), [Refused::Version]);
+}
+
+#[tokio::test]
+async fn a_v5_client_without_an_id_is_told_the_one_it_got() {
+    let running = running().await;
+    let mut client = running.dial(Version::V5).await;
+    client.send(&connect(Version::V5, "", "gate", "secret")).await;
+    let answer = client.frame().await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains("\u{12}\0\u{a}rollcall-1"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_connect_that_announces_too_much_is_closed_before_it_is_sent() {
+    let gateway = Gateway::new();
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let mut client = Client::new(near, Version::V5);
+    client.send(&[0x10, 0xFF, 0xFF, 0x7F]).await;
+    let reason = gateway.door.serve(far, "test").await;
+    assert!(matches!(reason, Leave::Malformed(Malformed::TooLarge { limit: 65_536, .. })), "{reason}");
+    assert_eq!(client.closed().await, None);
+    assert_eq!(gateway.refusals(), [Refused::Malformed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_dawdles_is_closed_after_ten_seconds() {
+    let gateway = Gateway::new();
+    let (near, far) = tokio::io::duplex(1024);
+    let mut client = Client::new(near, Version::V5);
+    client.send(&[0x10, 0x20, 0, 4]).await;
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut passed = 0_u32;
+    let mut serving = std::pin::pin!(gateway.door.serve(far, "test"));
+    let reason = loop {
+        tokio::select! {
+            reason = &mut serving => break reason,
+            _ = seconds.tick() => passed += 1,
+        }
+    };
+    assert_eq!(reason, Leave::SlowConnect);
+    assert!((10..=11).contains(&passed), "{passed}");
+    assert_eq!(gateway.refusals(), [Refused::SlowConnect]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_falls_silent_is_closed_and_one_that_pings_is_not() {
+    let gateway = Gateway::new();
+    let (near, far) = tokio::io::duplex(1024);
+    let mut client = Client::new(near, Version::V5);
+    let talk = async {
+        client.send(&connect(Version::V5, "a", "gate", "secret")).await;
+        client.frame().await;
+        let mut keep_alive = tokio::time::interval(Duration::from_secs(55));
+        for _ in 0..10 {
+            keep_alive.tick().await;
+            client.nothing_came().await;
+        }
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        let mut silent = 0_u32;
+        loop {
+            tokio::select! {
+                frame = client.frame() => return (silent, frame),
+                _ = seconds.tick() => silent += 1,
+            }
+        }
+    };
+    let (reason, (silent, last)) = tokio::join!(gateway.door.serve(far, "test"), talk);
+    assert_eq!((reason, last), (Leave::Silent, vec![0xE0, 1, 0x8D]));
+    assert!((90..=121).contains(&silent), "{silent}");
+}

@@ -1,0 +1,130 @@
+//! The sample campus in a folder, as a gateway would have left it.
+//!
+//! Promises: made with the store and the rules of the gateway itself; every terminal has a secret that is
+//! told; its sessions are open now.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rollcall_domain::event::{Event, SessionEvent};
+use rollcall_domain::ids::{DeviceId, Seq};
+use rollcall_domain::moment::Moment;
+use rollcall_domain::policy::Policy;
+use rollcall_domain::ports::Clock;
+use rollcall_simulator::sample::{self, Sample};
+use rollcall_store::{Append, Appended, Credential, RootKey, Store};
+use tempfile::TempDir;
+
+const KEY: [u8; RootKey::BYTES] = [42; RootKey::BYTES];
+/// More entries than a test ever writes.
+const ALL: usize = 10_000_000;
+
+/// Stands still at the moment when the campus was made.
+pub struct Still(Moment);
+
+impl Clock for Still {
+    fn now(&self) -> Moment {
+        self.0
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// A folder with settings, key and data.
+pub struct Campus {
+    pub folder: TempDir,
+    pub sample: Sample,
+    pub devices: Vec<(DeviceId, String)>,
+    pub mqtt: SocketAddr,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Campus {
+    /// Makes it; the gateway that is started on it listens for MQTT on an address that stays the same.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("rollcall.key");
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&key)
+            .unwrap()
+            .write_all(&KEY)
+            .unwrap();
+        let mqtt = free();
+        let settings =
+            format!("[store]\nkey_file = {:?}\n[mqtt]\nlisten = \"{mqtt}\"\n", key.to_str().unwrap());
+        fs::write(folder.path().join("rollcall.toml"), settings).unwrap();
+        // What the file system says the time is: the key was written just now.
+        let now = moment(fs::metadata(&key).unwrap().modified().unwrap());
+        let clock: Arc<dyn Clock> = Arc::new(Still(now));
+        let root = RootKey::new(KEY);
+        let sample = sample::campus(&root.pseudonyms(), &Policy::default(), now, &TimeZone::UTC).unwrap();
+        let secret = |device: &DeviceId| (device.clone(), format!("secret of {device}"));
+        let devices = sample.rooms.iter().map(|room| secret(&room.device)).collect();
+        let campus = Campus { folder, sample, devices, mqtt, clock };
+        campus.write();
+        campus
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn open(&self) -> Store {
+        let root = RootKey::new(KEY);
+        Store::open(&self.data(), root.chain(), Arc::clone(&self.clock), Box::new(|_| {})).unwrap()
+    }
+
+    fn write(&self) {
+        fs::create_dir(self.data()).unwrap();
+        let hash = |secret: &str| blake3::hash(secret.as_bytes()).to_hex().to_string();
+        let credentials = self
+            .devices
+            .iter()
+            .map(|(device, secret)| Credential::DeviceSecret { device: device.clone(), hash: hash(secret) })
+            .collect();
+        let (sender, receiver) = channel();
+        let append = Append::new(self.sample.events.clone(), move |appended| sender.send(appended).unwrap());
+        let store = self.open();
+        assert!(store.append(Append { credentials, ..append }).is_ok());
+        assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
+    }
+
+    /// The device's own id of every scan in the ledger, in order; the gateway must have ended.
+    pub fn stored_scans(&self) -> Vec<String> {
+        let scan_id = |event: Event| match event {
+            Event::Session(_, SessionEvent::Scanned(scanned)) => scanned.scan.scan_id,
+            Event::Unmatched(kept) => kept.scan.scan_id,
+            _ => None,
+        };
+        let entries = self.open().entries(Seq(1), ALL).unwrap();
+        entries.into_iter().filter_map(|entry| scan_id(entry.event)).collect()
+    }
+}
+
+impl Default for Campus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn moment(time: SystemTime) -> Moment {
+    Moment::from(Timestamp::try_from(time).unwrap())
+}
+
+/// An address that nobody has now.
+fn free() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}

@@ -9,9 +9,10 @@ use rollcall_domain::Refusal;
 use rollcall_domain::decide::marking::Wish;
 use rollcall_domain::event::{Actor as By, Entry};
 use rollcall_domain::ids::{DeviceId, Seq, SessionId, StudentId};
+use rollcall_domain::mark::Mark;
 use rollcall_domain::people::Personal;
 use rollcall_domain::record::Standing;
-use rollcall_domain::session::{Meeting, SessionStatus};
+use rollcall_domain::session::{Meeting, Session, SessionStatus};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -95,6 +96,26 @@ pub struct Counts {
     pub excused: u32,
     pub permission: u32,
     pub total: u32,
+}
+
+impl Counts {
+    /// The marks of these students in a session.
+    pub fn of(session: &Session, students: impl IntoIterator<Item = StudentId>) -> Self {
+        let mut counts = Counts::default();
+        for student in students {
+            counts.total = counts.total.saturating_add(1);
+            let Some(standing) = session.standing(student) else { continue };
+            let count = match standing.mark {
+                Mark::Present => &mut counts.present,
+                Mark::Late => &mut counts.late,
+                Mark::Absent => &mut counts.absent,
+                Mark::Excused => &mut counts.excused,
+                Mark::Permission => &mut counts.permission,
+            };
+            *count = count.saturating_add(1);
+        }
+        counts
+    }
 }
 
 /// Something that happened and is on disk.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use rollcall_domain::event::{Entry, Event, PersonMark, SessionEvent};
 use rollcall_domain::ids::{Seq, StudentId};
-use rollcall_domain::mark::Mark;
 use rollcall_domain::session::Session;
 use tokio::sync::mpsc::Sender;
 
@@ -66,19 +65,7 @@ impl Watchers {
     }
 
     fn counts(&self, session: &Session) -> Counts {
-        let total = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
-        let mut counts = Counts { total, ..Counts::default() };
-        for standing in session.records.keys().filter_map(|student| session.standing(*student)) {
-            let count = match standing.mark {
-                Mark::Present => &mut counts.present,
-                Mark::Late => &mut counts.late,
-                Mark::Absent => &mut counts.absent,
-                Mark::Excused => &mut counts.excused,
-                Mark::Permission => &mut counts.permission,
-            };
-            *count = count.saturating_add(1);
-        }
-        counts
+        Counts::of(session, self.people.keys().copied())
     }
 }
 

@@ -60,7 +60,7 @@ async fn today(api: Data<Api>, request: HttpRequest) -> HttpResponse {
 async fn page(api: &Api, request: &HttpRequest) -> Result<HttpResponse, Problem> {
     let who = SignedIn::of(api, request)?;
     let date = api.now().date(&api.options().zone);
-    let filter = Filter { date: Some(date), take: MOST, ..Filter::default() };
+    let filter = Filter { today: Some(date), take: MOST, ..Filter::default() };
     let found = find(api, &who, &filter).await?;
     let more = found.count - found.sessions.len().min(found.count);
     let mut cards: Vec<Card> = found.sessions.into_iter().map(|view| card(api, &who, view)).collect();

@@ -1,7 +1,7 @@
 //! The sample campus in a folder, as a gateway would have left it.
 //!
 //! Promises: made with the store and the rules of the gateway itself; every terminal has a secret that is
-//! told; its sessions are open now.
+//! told, and so has its teacher; its sessions are open now.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rollcall_api::hash_password;
 use rollcall_domain::event::{Event, SessionEvent};
 use rollcall_domain::ids::{DeviceId, Seq};
 use rollcall_domain::moment::Moment;
@@ -24,6 +25,8 @@ use rollcall_store::{Append, Appended, Credential, RootKey, Store};
 use tempfile::TempDir;
 
 const KEY: [u8; RootKey::BYTES] = [42; RootKey::BYTES];
+/// Of the user `teacher`.
+pub const PASSWORD: &str = "the teacher's password";
 /// More entries than a test ever writes.
 const ALL: usize = 10_000_000;
 
@@ -78,6 +81,12 @@ impl Campus {
         campus
     }
 
+    /// Adds a section to the settings.
+    pub fn set(&self, section: &str) {
+        let path = self.folder.path().join("rollcall.toml");
+        OpenOptions::new().append(true).open(path).unwrap().write_all(section.as_bytes()).unwrap();
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -90,10 +99,13 @@ impl Campus {
     fn write(&self) {
         fs::create_dir(self.data()).unwrap();
         let hash = |secret: &str| blake3::hash(secret.as_bytes()).to_hex().to_string();
+        let teacher =
+            Credential::Password { user: self.sample.teacher, hash: hash_password(PASSWORD).unwrap() };
         let credentials = self
             .devices
             .iter()
             .map(|(device, secret)| Credential::DeviceSecret { device: device.clone(), hash: hash(secret) })
+            .chain([teacher])
             .collect();
         let (sender, receiver) = channel();
         let append = Append::new(self.sample.events.clone(), move |appended| sender.send(appended).unwrap());

@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use serde_json::Value;
+
 pub use rustix::process::Signal;
 
 /// Long enough for a busy machine; nothing waits this long when all is well.
@@ -86,6 +88,7 @@ pub struct Gateway {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
+    http: String,
 }
 
 impl Gateway {
@@ -101,9 +104,16 @@ impl Gateway {
                 }
             }
         });
-        let mut gateway = Self { child, lines, seen: Vec::new() };
-        gateway.wait_for("rollcall is running");
+        let mut gateway = Self { child, lines, seen: Vec::new(), http: String::new() };
+        let running = gateway.wait_for("rollcall is running");
+        let running: Value = serde_json::from_str(&running).unwrap();
+        gateway.http = running.get("http").and_then(Value::as_str).unwrap().to_owned();
         gateway
+    }
+
+    /// Where it answers browsers: `address:port`.
+    pub fn http(&self) -> &str {
+        &self.http
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -7,5 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test support: what cannot go on fails the test")]
 
+pub mod browser;
 pub mod campus;
 pub mod gateway;
+pub mod portal;

@@ -125,12 +125,12 @@ pub(super) mod tests {
         let json = r#"{"workspace_root": "/r", "version": 1, "packages": [{
             "name": "a", "manifest_path": "/r/a/Cargo.toml", "dependencies": [
                 {"name": "b", "kind": null, "path": "/r/gateway/b"},
-                {"name": "c", "kind": null, "path": "/root/c"},
+                {"name": "c", "kind": null, "path": "/elsewhere/c"},
                 {"name": "serde", "kind": null}]}]}"#;
         let packages = parse(json).expect("readable");
         let dependencies = &packages.first().expect("one package").dependencies;
         let paths: Vec<_> = dependencies.iter().map(|d| d.path.as_deref()).collect();
-        assert_eq!(paths, [Some("gateway/b"), Some("/root/c"), None]);
+        assert_eq!(paths, [Some("gateway/b"), Some("/elsewhere/c"), None]);
     }
 
     #[test]

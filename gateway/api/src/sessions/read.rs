@@ -9,7 +9,6 @@ use std::collections::btree_map::Entry;
 use jiff::civil::Date;
 use rollcall_actors::{Counts, Row};
 use rollcall_domain::ids::{ClassId, SessionId, StudentId, TeacherId};
-use rollcall_domain::mark::Mark;
 use rollcall_domain::people::{Role, TeacherDetails};
 use rollcall_domain::permission::Action;
 use rollcall_domain::session::{Meeting, Session, SessionStatus};
@@ -26,7 +25,8 @@ use crate::sign_in::SignedIn;
 pub struct Filter {
     pub class: Option<ClassId>,
     pub status: Option<SessionStatus>,
-    pub date: Option<Date>,
+    /// The meetings of a day; one that is still open belongs to it too, though it began the day before.
+    pub today: Option<Date>,
     pub skip: usize,
     pub take: usize,
 }
@@ -61,7 +61,7 @@ pub async fn find(api: &Api, who: &SignedIn, filter: &Filter) -> Result<Found, P
 fn fits(filter: &Filter, meeting: &Meeting) -> bool {
     filter.class.is_none_or(|class| meeting.class == class)
         && filter.status.is_none_or(|status| meeting.status == status)
-        && filter.date.is_none_or(|date| meeting.date == date)
+        && filter.today.is_none_or(|date| meeting.date == date || meeting.status == SessionStatus::Open)
 }
 
 /// One meeting.
@@ -114,20 +114,7 @@ fn everyone(state: &State, session: &Session) -> Vec<StudentId> {
 }
 
 fn counts(state: &State, session: &Session) -> Counts {
-    let students = everyone(state, session);
-    let total = u32::try_from(students.len()).unwrap_or(u32::MAX);
-    let mut counts = Counts { total, ..Counts::default() };
-    for standing in students.into_iter().filter_map(|student| session.standing(student)) {
-        let count = match standing.mark {
-            Mark::Present => &mut counts.present,
-            Mark::Late => &mut counts.late,
-            Mark::Absent => &mut counts.absent,
-            Mark::Excused => &mut counts.excused,
-            Mark::Permission => &mut counts.permission,
-        };
-        *count = count.saturating_add(1);
-    }
-    counts
+    Counts::of(session, everyone(state, session))
 }
 
 /// Everyone of a meeting with their mark, by name; a student sees only their own.

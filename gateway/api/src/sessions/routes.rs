@@ -76,7 +76,7 @@ async fn list(
     let class = class.map(|text| class_id(&api, text)).transpose()?;
     let (page, size) = query.paging.bounds()?;
     let skip = (page - 1).saturating_mul(size);
-    let filter = Filter { class, status: query.status, date: None, skip, take: size };
+    let filter = Filter { class, status: query.status, today: None, skip, take: size };
     let found = read::find(&api, &who, &filter).await?;
     let link = |page: usize| page_link(&request, page);
     Ok(Json(Page {

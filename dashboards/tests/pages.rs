@@ -166,3 +166,23 @@ fn a_file_that_a_browser_has_is_not_sent_again() {
         assert_eq!(gateway.page("/static/none.js", "").await.status, 404);
     });
 }
+
+#[test]
+fn a_session_that_is_still_open_stays_on_todays_page_over_midnight_and_a_closed_one_does_not() {
+    with_gateway(configure, async |gateway| {
+        let one = format!("/sessions/{ADAS_SESSION}");
+        let shown = async || {
+            // The old cookie has expired by then, so sign in anew.
+            let cookie = gateway.cookie("ada").await;
+            (gateway.page("/today", &cookie).await.body.contains(&one), cookie)
+        };
+        let (today, cookie) = shown().await;
+        assert!(today);
+        assert_eq!(gateway.submit(&format!("{one}/open"), &cookie, "").await.status, 303);
+        gateway.clock.go_on(24 * 60);
+        let (tomorrow, cookie) = shown().await;
+        assert!(tomorrow, "it began yesterday and is still open");
+        assert_eq!(gateway.submit(&format!("{one}/close"), &cookie, "").await.status, 303);
+        assert!(!shown().await.0, "it was yesterday's and is over");
+    });
+}

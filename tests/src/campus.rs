@@ -20,7 +20,7 @@ use rollcall_domain::ids::{DeviceId, Seq};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::Clock;
-use rollcall_simulator::sample::{self, Sample};
+use rollcall_simulator::sample::{self, Sample, Size};
 use rollcall_store::{Append, Appended, Credential, RootKey, Store};
 use tempfile::TempDir;
 
@@ -55,6 +55,10 @@ pub struct Campus {
 impl Campus {
     /// Makes it; the gateway that is started on it listens for MQTT on an address that stays the same.
     pub fn new() -> Self {
+        Self::of(Size::default())
+    }
+
+    pub fn of(size: Size) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("rollcall.key");
         OpenOptions::new()
@@ -73,7 +77,8 @@ impl Campus {
         let now = moment(fs::metadata(&key).unwrap().modified().unwrap());
         let clock: Arc<dyn Clock> = Arc::new(Still(now));
         let root = RootKey::new(KEY);
-        let sample = sample::campus(&root.pseudonyms(), &Policy::default(), now, &TimeZone::UTC).unwrap();
+        let (pseudonyms, policy) = (root.pseudonyms(), Policy::default());
+        let sample = sample::campus(size, &pseudonyms, &policy, now, &TimeZone::UTC).unwrap();
         let secret = |device: &DeviceId| (device.clone(), format!("secret of {device}"));
         let devices = sample.rooms.iter().map(|room| secret(&room.device)).collect();
         let campus = Campus { folder, sample, devices, mqtt, clock };
@@ -137,6 +142,6 @@ fn moment(time: SystemTime) -> Moment {
 }
 
 /// An address that nobody has now.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -116,6 +116,11 @@ impl Gateway {
         &self.http
     }
 
+    /// Its number among the machine's processes.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }

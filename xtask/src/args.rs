@@ -4,13 +4,17 @@
 
 use anyhow::{Result, bail};
 
+use crate::bench::Bench;
 use crate::steps::Step;
 
 /// Each command as it is typed, with what it does: for the help text and for a word that is not known.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("test", "everything that CI runs"),
     ("test --fast", "the inner loop: leaves out the steps marked slow"),
     ("test --only STEP", "one step (repeat the option for more)"),
+    ("bench", "the figures of the whole gateway, each beside its floor or peer"),
+    ("bench NAME", "one measurement (name several for more)"),
+    ("bench --write", "and their page, docs/benchmarks.md"),
     ("help", "this text"),
 ];
 
@@ -19,6 +23,7 @@ const COMMANDS: [(&str, &str); 4] = [
 pub(crate) enum Command {
     Help,
     Test(Plan),
+    Bench(Bench),
 }
 
 /// The steps of one run, in their fixed order.
@@ -39,6 +44,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command> 
     match words.next().as_deref() {
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some("test") => parse_test(words),
+        Some("bench") => parse_bench(words),
         Some(other) => bail!("unknown command `{other}`: use {}", command_names()),
     }
 }
@@ -64,6 +70,23 @@ fn parse_test(mut words: impl Iterator<Item = String>) -> Result<Command> {
         if only.is_empty() { !(fast && step.is_slow()) } else { only.contains(step) }
     };
     Ok(Command::Test(Plan { steps: Step::ALL.into_iter().filter(wanted).collect() }))
+}
+
+/// Which measurements there are is known to the one that makes them.
+fn parse_bench(words: impl Iterator<Item = String>) -> Result<Command> {
+    let mut bench = Bench::default();
+    for word in words {
+        match word.as_str() {
+            "--write" => bench.write = true,
+            "--help" | "-h" => return Ok(Command::Help),
+            option if option.starts_with('-') => bail!("unknown option `{option}` of `bench`: use `--write`"),
+            _ => bench.names.push(word),
+        }
+    }
+    if bench.write && !bench.names.is_empty() {
+        bail!("the page holds every figure: use `--write` without names");
+    }
+    Ok(Command::Bench(bench))
 }
 
 fn step_named(name: &str) -> Result<Step> {
@@ -133,11 +156,13 @@ mod tests {
     #[test]
     fn words_it_does_not_know_are_refused_with_what_it_knows() {
         for (line, part) in [
-            ("tset", "use `test` or `help`"),
+            ("tset", "use `test` or `bench` or `help`"),
             ("test --quick", "--fast"),
             ("test --only lint", "clippy"),
             ("test --only", "needs the name of a step"),
             ("test --fast --only fmt", "use one of them"),
+            ("bench --fast", "use `--write`"),
+            ("bench --write busy", "without names"),
         ] {
             let error = parsed(line).expect_err(line).to_string();
             assert!(error.contains(part), "{line}: {error}");
@@ -150,6 +175,12 @@ mod tests {
         let text = fs::read_to_string(settings).expect("the settings of cargo");
         let alias = text.lines().find(|line| line.starts_with("xtask =")).expect("an alias");
         assert!(alias.contains("run ") && alias.contains(" --locked "), "{alias}");
+    }
+
+    #[test]
+    fn a_bench_takes_the_names_of_measurements() {
+        let Ok(Command::Bench(bench)) = parsed("bench busy lone") else { panic!("not a bench") };
+        assert_eq!((bench.names, bench.write), (vec!["busy".to_owned(), "lone".to_owned()], false));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the project checks itself with: `cargo xtask test`.
+//! What the project checks itself with: `cargo xtask test`; and measures itself with: `cargo xtask bench`.
 //!
 //! Promises: CI runs this command and nothing else; it stops at the first step that fails, says what
 //! failed and how to repeat only that step; nothing is left out of a run without being named.
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use crate::args::Command;
 
 mod args;
+mod bench;
 mod debian;
 mod files;
 mod layout;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::Test(plan)) => run::test(&plan),
+        Ok(Command::Bench(bench)) => run::bench(&bench),
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::from(2)

@@ -51,17 +51,27 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs to the end, passing its output on line by line and adding up the tests it reports.
 pub(crate) fn run_counting(command: &mut Command, tally: &mut Tally, out: &mut impl Write) -> Result<()> {
+    let ended = run_reading(command, out, |line| tally.read(line));
+    tally.end();
+    ended
+}
+
+/// Runs to the end, passing its output on line by line and showing each line to `each`.
+pub(crate) fn run_reading(
+    command: &mut Command,
+    out: &mut impl Write,
+    mut each: impl FnMut(&str),
+) -> Result<()> {
     command.stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start `{}`", shown(command)))?;
     if let Some(output) = child.stdout.take() {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
-        while output.read_until(b'\n', &mut line).context("cannot read what the tests print")? > 0 {
-            out.write_all(&line).context("cannot print what the tests print")?;
-            tally.read(&String::from_utf8_lossy(&line));
+        while output.read_until(b'\n', &mut line).context("cannot read what it prints")? > 0 {
+            out.write_all(&line).context("cannot print what it prints")?;
+            each(&String::from_utf8_lossy(&line));
             line.clear();
         }
-        tally.end();
     }
     let status = child.wait().with_context(|| format!("cannot wait for `{}`", shown(command)))?;
     if !status.success() {

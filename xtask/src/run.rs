@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Error, Result, anyhow};
 
 use crate::args::Plan;
+use crate::bench::{self, Bench};
 use crate::steps::Step;
 use crate::tally::Tally;
 
@@ -42,6 +43,17 @@ pub(crate) fn test(plan: &Plan) -> ExitCode {
         println!("{tally}");
     }
     if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Measures, and says what went wrong.
+pub(crate) fn bench(wanted: &Bench) -> ExitCode {
+    match repository().and_then(|root| bench::bench(wanted, &root)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The folder of the repository that holds the current folder.

@@ -48,14 +48,16 @@ impl<'a> Search<'a> {
         meetings: impl IntoIterator<Item = &'m Meeting>,
     ) -> Result<SessionId, Unmatched> {
         let live = meetings.into_iter().filter(|meeting| meeting.status != SessionStatus::Cancelled);
+        // Most meetings are elsewhere, which is quickly seen, and every scan comes by here.
+        let reached = live.filter(|meeting| self.is_here(meeting) || self.is_bound(meeting));
         let mut near: Vec<&Meeting> =
-            live.filter(|meeting| meeting.was_open(self.at) || self.is_due(meeting)).collect();
+            reached.filter(|meeting| meeting.was_open(self.at) || self.is_due(meeting)).collect();
         // The one whose own time it is comes first, then the one that began last.
         near.sort_by_key(|m| (!self.is_in_own_time(m), std::cmp::Reverse(m.starts()), m.id));
         let (open, due): (Vec<&Meeting>, Vec<&Meeting>) =
             near.into_iter().partition(|meeting| meeting.was_open(self.at));
 
-        let bound = open.iter().chain(&due).filter(|m| m.was_bound(&self.device.id, self.at)).copied();
+        let bound = open.iter().chain(&due).filter(|meeting| self.is_bound(meeting)).copied();
         let mut bound = bound.peekable();
         if bound.peek().is_some() {
             return self.first_attended(bound);
@@ -64,16 +66,22 @@ impl<'a> Search<'a> {
             return Err(Unmatched::NotBound);
         }
         match self.device.room {
-            Some(room) => {
-                let here = |m: &&&Meeting| m.room == Some(room);
-                let found = open.iter().filter(here).chain(due.iter().filter(here));
-                self.first_attended(found.copied())
-            }
+            // Nothing is bound, so everything that is left is here.
+            Some(_) => self.first_attended(open.into_iter().chain(due)),
             None => self.only_attended(&open).or_else(|reason| match reason {
                 Unmatched::NoOpenSession => self.only_attended(&due),
                 _ => Err(reason),
             }),
         }
+    }
+
+    /// In the device's room; for a device without one, that is everywhere.
+    fn is_here(&self, meeting: &Meeting) -> bool {
+        self.device.room.is_none() || meeting.room == self.device.room
+    }
+
+    fn is_bound(&self, meeting: &Meeting) -> bool {
+        meeting.was_bound(&self.device.id, self.at)
     }
 
     fn attends(&self, meeting: &Meeting) -> bool {

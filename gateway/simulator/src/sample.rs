@@ -28,12 +28,6 @@ use rollcall_domain::state::State;
 use rollcall_domain::timetable::Plan;
 use thiserror::Error;
 
-const SECTIONS: u64 = 12;
-const STUDENTS_OF_A_SECTION: u64 = 36;
-const CLASSES: u64 = 24;
-/// As many sessions are open as there are rooms; each room has a terminal.
-const ROOMS: u64 = 6;
-const TEACHERS: u64 = 6;
 /// Leaves room for accounts that are there before the sample.
 const FIRST_USER: u64 = 101;
 
@@ -62,6 +56,7 @@ const LAST: [&str; 18] = [
     "Rahman",
     "Singh",
 ];
+const COURSES: u64 = 12;
 const SUBJECTS: [&str; 12] = [
     "Algorithms",
     "Biology",
@@ -76,6 +71,24 @@ const SUBJECTS: [&str; 12] = [
     "Optics",
     "Statistics",
 ];
+
+/// How much there is of what.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub sections: u64,
+    pub students_of_a_section: u64,
+    pub classes: u64,
+    /// As many sessions are open as there are rooms; each room has a terminal. At most as many as classes.
+    pub rooms: u64,
+    pub teachers: u64,
+}
+
+impl Default for Size {
+    /// A small school.
+    fn default() -> Self {
+        Size { sections: 12, students_of_a_section: 36, classes: 24, rooms: 6, teachers: 6 }
+    }
+}
 
 /// What the sample is made of.
 #[derive(Debug, Clone)]
@@ -112,22 +125,24 @@ pub enum SampleError {
 /// # Errors
 /// Never for the sample as it stands; its parts are parsed like anybody's.
 pub fn campus(
+    size: Size,
     pseudonyms: &Pseudonyms,
     policy: &Policy,
     now: Moment,
     zone: &TimeZone,
 ) -> Result<Sample, SampleError> {
-    let mut builder = Builder { pseudonyms, policy, now, state: State::default(), events: Vec::new() };
+    let mut builder = Builder { size, pseudonyms, policy, now, state: State::default(), events: Vec::new() };
     builder.places()?;
     builder.people()?;
     builder.classes()?;
     let (teacher, student) = builder.sign_ins();
-    let rooms = (1..=ROOMS).map(|room| builder.open(room, zone)).collect::<Result<_, _>>()?;
+    let rooms = (1..=size.rooms).map(|room| builder.open(room, zone)).collect::<Result<_, _>>()?;
     Ok(Sample { events: builder.events, rooms, teacher, student })
 }
 
 /// Takes each step at once, so that the rules see what came before.
 struct Builder<'a> {
+    size: Size,
     pseudonyms: &'a Pseudonyms,
     policy: &'a Policy,
     now: Moment,
@@ -151,7 +166,7 @@ impl Builder<'_> {
         let department = DepartmentId(1);
         let name = "Sciences".to_owned();
         self.put(Item::Department(Department { id: department, code: Code::parse("SCI")?, name }), vec![]);
-        for number in 1..=ROOMS {
+        for number in 1..=self.size.rooms {
             let (code, name) =
                 (Code::parse(&format!("R{}", 100 + number))?, format!("Room {}", 100 + number));
             let id = RoomId(number);
@@ -175,22 +190,22 @@ impl Builder<'_> {
     }
 
     fn people(&mut self) -> Result<(), SampleError> {
-        for number in 1..=TEACHERS {
+        for number in 1..=self.size.teachers {
             let code = Code::parse(&format!("T{number:02}"))?;
             let details = TeacherDetails { code: code.clone(), name: name(number * 7 + 3)?, phone: None };
             let (id, code) = (TeacherId(number), self.pseudonyms.key(KeyKind::Code, code.as_str()));
             let teacher = Teacher { id, code, department: Some(DepartmentId(1)) };
             self.put(Item::Teacher(teacher), vec![Personal::Teacher(id, details)]);
         }
-        for section in 1..=SECTIONS {
+        for section in 1..=self.size.sections {
             let code = Code::parse(&format!("SEC{section:02}"))?;
             let section_name = format!("Section {section}");
             self.put(
                 Item::Section(Section { id: SectionId(section), batch: None, code, name: section_name }),
                 vec![],
             );
-            for place in 0..STUDENTS_OF_A_SECTION {
-                self.student(section, (section - 1) * STUDENTS_OF_A_SECTION + place + 1)?;
+            for place in 0..self.size.students_of_a_section {
+                self.student(section, (section - 1) * self.size.students_of_a_section + place + 1)?;
             }
         }
         Ok(())
@@ -218,19 +233,19 @@ impl Builder<'_> {
             let course = Course { id: CourseId(index), code, name: subject.to_owned(), description: None };
             self.put(Item::Course(course), vec![]);
         }
-        for number in 1..=CLASSES {
+        for number in 1..=self.size.classes {
             let class = Class {
                 id: ClassId(number),
                 code: Code::parse(&format!("K{number:02}"))?,
                 name: None,
-                course: CourseId((number - 1) % SECTIONS + 1),
-                teacher: TeacherId((number - 1) % TEACHERS + 1),
+                course: CourseId((number - 1) % COURSES + 1),
+                teacher: TeacherId((number - 1) % self.size.teachers + 1),
                 co_teachers: vec![],
                 term: None,
-                room: Some(RoomId((number - 1) % ROOMS + 1)),
+                room: Some(RoomId((number - 1) % self.size.rooms + 1)),
             };
             self.put(Item::Class(class), vec![]);
-            let link = Link::ClassSection(ClassId(number), section_of(number));
+            let link = Link::ClassSection(ClassId(number), self.section_of(number));
             self.add(Event::Campus(CampusEvent::Joined { link, days: Days::ALWAYS }), vec![]);
         }
         Ok(())
@@ -265,7 +280,7 @@ impl Builder<'_> {
         let starts = self.now.minus(minutes(1));
         let plan = Plan {
             class,
-            teacher: TeacherId((room - 1) % TEACHERS + 1),
+            teacher: TeacherId((room - 1) % self.size.teachers + 1),
             room: Some(RoomId(room)),
             date: starts.date(zone),
             starts,
@@ -280,9 +295,13 @@ impl Builder<'_> {
             let opened = lifecycle::open(found, &context, starts, How::ByPerson)?;
             self.session(session, opened);
         }
-        let first = (section_of(room).0 - 1) * STUDENTS_OF_A_SECTION;
-        let students = (1..=STUDENTS_OF_A_SECTION).map(|place| code_of(first + place)).collect();
+        let first = (self.section_of(room).0 - 1) * self.size.students_of_a_section;
+        let students = (1..=self.size.students_of_a_section).map(|place| code_of(first + place)).collect();
         Ok(OpenRoom { device: terminal(room)?, session, students })
+    }
+
+    fn section_of(&self, class: u64) -> SectionId {
+        SectionId((class - 1) % self.size.sections + 1)
     }
 
     fn session(&mut self, id: SessionId, event: SessionEvent) {
@@ -292,10 +311,6 @@ impl Builder<'_> {
 
 fn terminal(room: u64) -> Result<DeviceId, IdError> {
     DeviceId::parse(&format!("door-{}", 100 + room))
-}
-
-fn section_of(class: u64) -> SectionId {
-    SectionId((class - 1) % SECTIONS + 1)
 }
 
 fn code_of(student: u64) -> String {
@@ -319,7 +334,7 @@ mod tests {
     fn the_sample_has_what_it_promises() {
         let now = Moment::from_millis(1_772_000_000_000);
         let pseudonyms = Pseudonyms::new([1; 32]);
-        let sample = campus(&pseudonyms, &Policy::default(), now, &TimeZone::UTC).unwrap();
+        let sample = campus(Size::default(), &pseudonyms, &Policy::default(), now, &TimeZone::UTC).unwrap();
         let mut state = State::default();
         for (seq, new) in (1..).zip(sample.events) {
             state.apply(&Entry { seq: Seq(seq), at: now, by: new.by, event: new.event });

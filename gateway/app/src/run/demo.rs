@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow};
 use rollcall_config::{Environment, Loaded, Secret, Source, load_source};
 use rollcall_domain::ids::DeviceId;
 use rollcall_domain::ports::Clock;
-use rollcall_simulator::sample::{self, Sample};
+use rollcall_simulator::sample::{self, Sample, Size};
 use rollcall_simulator::trickle::{Arrival, Trickle, schedule};
 use rollcall_simulator::{Fleet, Plan, Work};
 use tracing::info;
@@ -92,8 +92,8 @@ async fn seed(
     clock: &dyn Clock,
 ) -> Result<(Sample, Vec<(DeviceId, String)>)> {
     let settings = &loaded.settings;
-    let sample =
-        sample::campus(gateway.pseudonyms(), &settings.policy(), clock.now(), &settings.campus.timezone)?;
+    let (policy, zone) = (settings.policy(), &settings.campus.timezone);
+    let sample = sample::campus(Size::default(), gateway.pseudonyms(), &policy, clock.now(), zone)?;
     let passwords = [(sample.teacher, &people.teacher), (sample.student, &people.student)];
     let mut devices = Vec::new();
     for room in &sample.rooms {

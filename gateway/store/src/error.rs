@@ -22,6 +22,10 @@ pub enum StoreError {
     Chain { seq: u64 },
     #[error("the ledger has no entry {seq}, but later ones; restore a backup")]
     Hole { seq: u64 },
+    #[error("the ledger ends before entry {seq}, which was in it: bring the file back that was there")]
+    Lost { seq: u64 },
+    #[error("the register's row of {row} is damaged; restore a backup")]
+    Row { row: String },
     #[error(
         "the ledger was written by a newer version (format {found}, this one knows up to {known}); install that version again"
     )]
@@ -30,6 +34,8 @@ pub enum StoreError {
     Encode(postcard::Error),
     #[error("the store is being reopened after a failure; try again in a moment")]
     Down,
+    #[error("the views have stopped following the ledger; restart the gateway")]
+    Views,
     #[error("cannot start a thread of the store: {0}")]
     Thread(std::io::Error),
 }

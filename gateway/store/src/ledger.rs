@@ -1,15 +1,17 @@
 //! The ledger file: opening, reading, and one transaction at a time.
 //!
-//! Promises: after a failed commit the database is dropped and opened anew; a reader sees sequences
-//! without holes; the chain is checked when the file is opened.
+//! Promises: after a failed commit the database is dropped and opened anew, and it is still the same one;
+//! a reader sees sequences without holes, and never waits for a reopening; the chain is checked when the
+//! file is opened.
 //!
 //! Refuses: deciding what is written. That is the [`crate::writer`]'s.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableError};
+use redb::{Builder, Database, DatabaseError, ReadOnlyTable, ReadableDatabase as _, TableError};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
@@ -28,9 +30,11 @@ pub struct ChainKey(pub [u8; 32]);
 pub struct Ledger {
     path: PathBuf,
     pub(crate) key: ChainKey,
-    /// Absent while it is being reopened.
+    /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
     up: AtomicBool,
+    /// The last sequence on disk.
+    last: AtomicU64,
 }
 
 /// Where the next entry goes on.
@@ -40,11 +44,20 @@ pub(crate) struct Head {
     pub(crate) chain: Chain,
 }
 
+impl Head {
+    /// Before the first entry.
+    pub(crate) const START: Head = Head { last: Seq(0), chain: GENESIS };
+}
+
 impl Ledger {
-    pub(crate) fn open(path: &Path, key: ChainKey) -> Result<Self, StoreError> {
-        let database = open_database(path)?;
+    /// Opens the file in `folder`, or makes it.
+    pub(crate) fn open(folder: &Path, key: ChainKey) -> Result<Self, StoreError> {
+        let path = file_in(folder);
+        let database = open_database(&path, |builder, path| builder.create(path))?;
+        // So that the file's name survives a power cut, like what is in it.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(redb::Error::Io)?;
         let database = RwLock::new(Some(Arc::new(database)));
-        Ok(Ledger { path: path.to_owned(), key, database, up: AtomicBool::new(true) })
+        Ok(Ledger { path, key, database, up: AtomicBool::new(true), last: AtomicU64::new(0) })
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -52,12 +65,23 @@ impl Ledger {
         database.clone().ok_or(StoreError::Down)
     }
 
-    /// Drops the database, which may be unusable after a failure, and opens it anew.
+    /// Drops the database, which may be unusable after a failure, and opens it anew. One that is not there
+    /// any more is not made: it would be an empty one.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
-        let mut place = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        *place = None;
-        *place = Some(Arc::new(open_database(&self.path)?));
+        self.put(None);
+        let database = open_database(&self.path, |builder, path| builder.open(path))?;
+        self.put(Some(Arc::new(database)));
         Ok(())
+    }
+
+    /// Closes the file; whoever reads finds the store down.
+    pub(crate) fn close(&self) {
+        self.set_up(false);
+        self.put(None);
+    }
+
+    fn put(&self, database: Option<Arc<Database>>) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = database;
     }
 
     pub(crate) fn set_up(&self, up: bool) {
@@ -68,11 +92,27 @@ impl Ledger {
         self.up.load(Ordering::Acquire)
     }
 
-    /// Walks the whole chain, handing each entry to `each`.
-    pub(crate) fn walk(&self, mut each: impl FnMut(&Entry)) -> Result<Head, StoreError> {
-        let mut head = Head { last: Seq(0), chain: GENESIS };
-        let Some(table) = self.events()? else { return Ok(head) };
-        for row in table.iter()? {
+    pub(crate) fn set_last(&self, last: Seq) {
+        self.last.store(last.0, Ordering::Release);
+    }
+
+    pub(crate) fn last(&self) -> Seq {
+        Seq(self.last.load(Ordering::Acquire))
+    }
+
+    /// Walks the chain from `head` to its end, handing each entry to `each`.
+    pub(crate) fn walk(&self, mut head: Head, mut each: impl FnMut(Entry)) -> Result<Head, StoreError> {
+        let start = head.last.0;
+        let Some(table) = self.events()? else {
+            return if start == 0 { Ok(head) } else { Err(StoreError::Lost { seq: start }) };
+        };
+        if start > 0 {
+            let known = table.get(start)?.ok_or(StoreError::Lost { seq: start })?;
+            if codec::decode(start, known.value())?.chain != head.chain {
+                return Err(StoreError::Chain { seq: start });
+            }
+        }
+        for row in table.range(start + 1..)? {
             let (seq, bytes) = row?;
             let (seq, bytes) = (seq.value(), bytes.value());
             if seq != head.last.0 + 1 {
@@ -82,22 +122,10 @@ impl Ledger {
             if !decoded.follows(&self.key.0, &head.chain, bytes) {
                 return Err(StoreError::Chain { seq });
             }
-            each(&decoded.entry);
             head = Head { last: Seq(seq), chain: decoded.chain };
+            each(decoded.entry);
         }
         Ok(head)
-    }
-
-    /// Where the chain stands now, from the last entry alone.
-    pub(crate) fn head(&self) -> Result<Head, StoreError> {
-        let Some(table) = self.events()? else { return Ok(Head { last: Seq(0), chain: GENESIS }) };
-        match table.last()? {
-            None => Ok(Head { last: Seq(0), chain: GENESIS }),
-            Some((seq, bytes)) => {
-                let decoded = codec::decode(seq.value(), bytes.value())?;
-                Ok(Head { last: decoded.entry.seq, chain: decoded.chain })
-            }
-        }
     }
 
     pub(crate) fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
@@ -124,7 +152,17 @@ impl Ledger {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let opened = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+/// Where the ledger lies in its folder.
+pub(crate) fn file_in(folder: &Path) -> PathBuf {
+    folder.join("ledger.redb")
+}
+
+fn open_database(
+    path: &Path,
+    open: impl FnOnce(&Builder, &Path) -> Result<Database, DatabaseError>,
+) -> Result<Database, StoreError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let opened = open(&builder, path);
     opened.map_err(|error| StoreError::Open { path: path.to_owned(), source: Box::new(error.into()) })
 }

@@ -14,6 +14,7 @@ mod append;
 mod codec;
 mod error;
 mod follow;
+mod index;
 mod keys;
 mod ledger;
 mod register;
@@ -22,14 +23,14 @@ pub mod views;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
 
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
-pub use append::{Append, Appended, Credential, Expect, Failure};
+pub use append::{Append, Appended, Credential, Expect, Failure, Line};
 pub use error::StoreError;
 pub use keys::RootKey;
 pub use ledger::{ChainKey, Ledger};
@@ -37,12 +38,13 @@ pub use register::Register;
 pub use views::Views;
 pub use writer::{Commit, Full, OnCommit};
 
-/// The open store. Dropping it finishes what is queued and closes the files.
+/// The open store. Dropping it closes it.
 pub struct Store {
     ledger: Arc<Ledger>,
     views: Views,
-    queue: Option<writer::Queue>,
-    threads: Vec<JoinHandle<()>>,
+    /// Absent once it is closed.
+    queue: RwLock<Option<writer::Queue>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -56,22 +58,49 @@ impl Store {
         clock: Arc<dyn Clock>,
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
-        let ledger = Arc::new(Ledger::open(&folder.join("ledger.redb"), key)?);
-        let views = Views::of(&ledger)?;
+        let ledger = Arc::new(Ledger::open(folder, key)?);
+        let (views, head) = Views::of(&ledger)?;
+        ledger.set_last(head.last);
         let (follower, following) = follow::start(views.clone())?;
-        let (queue, writing) = writer::start(Arc::clone(&ledger), views.clone(), clock, on_commit, follower)?;
-        Ok(Store { ledger, views, queue: Some(queue), threads: vec![writing, following] })
+        let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
+        let (queue, writing) = writer::start(Arc::clone(&ledger), head, parts)?;
+        let threads = Mutex::new(vec![writing, following]);
+        Ok(Store { ledger, views, queue: RwLock::new(Some(queue)), threads })
+    }
+
+    /// Whether a ledger lies in `folder`.
+    pub fn is_in(folder: &Path) -> bool {
+        ledger::file_in(folder).exists()
     }
 
     /// Queues an append; its completion is called after the commit, and only then.
     ///
     /// # Errors
-    /// The queue is full: the append comes back, to be tried again once something has been answered.
+    /// The queue is full, and the append comes back, to be tried again once something has been answered;
+    /// or the store is closed.
     pub fn append(&self, append: Append) -> Result<(), Full> {
-        match &self.queue {
+        match &*self.queue.read().unwrap_or_else(PoisonError::into_inner) {
             Some(queue) => queue.push(append),
             None => Err(Full(Box::new(append))),
         }
+    }
+
+    /// Takes nothing more, finishes what is queued, and closes the files; whoever still holds the store
+    /// finds it down. Waits meanwhile.
+    pub fn close(&self) {
+        drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
+            // The last to let go was a completion. The writer cannot wait for itself: it goes on to the end
+            // of its queue, and the files close behind it.
+            return;
+        }
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked; the ledger is intact, please report this");
+            }
+        }
+        self.ledger.close();
     }
 
     pub fn views(&self) -> &Views {
@@ -93,22 +122,22 @@ impl Store {
 
     /// How many appends wait to be written.
     pub fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, writer::Queue::len)
+        self.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, writer::Queue::len)
     }
 
-    /// Whether the last commit succeeded.
+    /// Whether appends are written. It is up again only when the views have seen all that is on disk.
     pub fn is_up(&self) -> bool {
         self.ledger.is_up()
+    }
+
+    /// The last sequence on disk; the views may be on their way there.
+    pub fn last(&self) -> Seq {
+        self.ledger.last()
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.queue = None;
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked; the ledger is intact, please report this");
-            }
-        }
+        self.close();
     }
 }

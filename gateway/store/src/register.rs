@@ -70,7 +70,7 @@ impl Register {
         };
         let Some(row) = table.get((kind, id))? else { return Ok(None) };
         let details = postcard::from_bytes(row.value());
-        details.map(Some).map_err(|_unreadable| StoreError::Damaged { seq: id, what: "register row" })
+        details.map(Some).map_err(|_unreadable| StoreError::Row { row: format!("person {kind}/{id}") })
     }
 
     fn credential(&self, kind: u8, name: &str) -> Result<Option<String>, StoreError> {

@@ -14,7 +14,7 @@ use rollcall_domain::state::State;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
-use crate::ledger::Ledger;
+use crate::ledger::{Head, Ledger};
 
 /// A handle; clones share one state.
 #[derive(Clone)]
@@ -24,12 +24,12 @@ pub struct Views {
 }
 
 impl Views {
-    /// Folds the whole ledger.
-    pub(crate) fn of(ledger: &Ledger) -> Result<Self, StoreError> {
+    /// Folds the whole ledger; also tells where its chain ends.
+    pub(crate) fn of(ledger: &Ledger) -> Result<(Self, Head), StoreError> {
         let mut state = State::default();
-        ledger.walk(|entry| state.apply(entry))?;
+        let head = ledger.walk(Head::START, |entry| state.apply(&entry))?;
         let (seen, _) = watch::channel(state.last);
-        Ok(Views { state: Arc::new(RwLock::new(state)), seen })
+        Ok((Views { state: Arc::new(RwLock::new(state)), seen }, head))
     }
 
     pub(crate) fn apply(&self, entries: &[Entry]) {

@@ -1,13 +1,14 @@
 //! The one thread that writes: group commit.
 //!
-//! Promises: what has gathered while the disk was busy goes into the next transaction together; a
-//! completion is called after the commit, or when it is certain that there will be none; a dedup key is
-//! written once; an append that was decided by an older state is refused as stale. When a commit fails,
-//! nobody is told otherwise, the file is opened anew, and the writer goes on as soon as the disk does.
+//! Promises: what has gathered while the disk was busy goes into the next transaction together; nothing is
+//! answered as written before its commit; a dedup key is written once; an append that was decided by an
+//! older state, or by one that never came to be, is refused as stale. When a commit fails, nobody is told
+//! otherwise, the file is opened anew, what did reach the disk is brought into the views, and the writer
+//! goes on as soon as the disk does. What a completion does, a panic included, stops nobody else's.
 //!
 //! Refuses: looking into what it writes, but for dedup keys and session versions.
 
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -15,15 +16,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use redb::{Durability, WriteTransaction};
-use rollcall_domain::event::{Entry, Event, SessionEvent};
-use rollcall_domain::ids::{Seq, SessionId};
+use rollcall_domain::event::Entry;
+use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
-use rollcall_domain::scan::DedupKey;
 
 use crate::append::{Append, Appended, Failure};
 use crate::codec;
 use crate::error::StoreError;
 use crate::follow::Follower;
+use crate::index::Index;
 use crate::ledger::{Head, Ledger};
 use crate::register;
 use crate::tables::EVENTS;
@@ -71,28 +72,17 @@ impl Queue {
     }
 }
 
-/// What the writer must know of everything that was ever written.
-#[derive(Default)]
-struct Index {
-    scans: HashMap<DedupKey, Seq>,
-    versions: HashMap<SessionId, u64>,
-}
-
-impl Index {
-    fn of(views: &Views) -> Self {
-        views.read(|state| Index {
-            scans: state.scans.iter().map(|(key, seq)| (*key, *seq)).collect(),
-            versions: state.sessions.iter().map(|(id, session)| (*id, session.version)).collect(),
-        })
-    }
+/// What the writer works with, besides the ledger.
+pub(crate) struct Parts {
+    pub(crate) views: Views,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) on_commit: OnCommit,
+    pub(crate) follower: Follower,
 }
 
 struct Writer {
     ledger: Arc<Ledger>,
-    views: Views,
-    clock: Arc<dyn Clock>,
-    on_commit: OnCommit,
-    follower: Follower,
+    parts: Parts,
     length: Arc<AtomicUsize>,
     index: Index,
     head: Head,
@@ -105,18 +95,17 @@ enum Answer {
     Stale,
 }
 
+/// Starts the writer on a ledger whose chain ends at `head`, all of which the views have seen.
 pub(crate) fn start(
     ledger: Arc<Ledger>,
-    views: Views,
-    clock: Arc<dyn Clock>,
-    on_commit: OnCommit,
-    follower: Follower,
+    head: Head,
+    parts: Parts,
 ) -> Result<(Queue, JoinHandle<()>), StoreError> {
     let (sender, receiver) = sync_channel(QUEUE);
     let length = Arc::new(AtomicUsize::new(0));
-    let (index, head) = (Index::of(&views), ledger.head()?);
     let queue = Queue { sender, length: Arc::clone(&length) };
-    let mut writer = Writer { ledger, views, clock, on_commit, follower, length, index, head };
+    let index = Index::of(&parts.views);
+    let mut writer = Writer { ledger, parts, length, index, head };
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
     Ok((queue, thread.map_err(StoreError::Thread)?))
 }
@@ -143,16 +132,19 @@ impl Writer {
         if !self.ledger.is_up() {
             self.recover();
         }
-        let began = self.clock.monotonic();
+        if !self.ledger.is_up() {
+            return fail(batch);
+        }
+        let began = self.parts.clock.monotonic();
         match self.write(&batch) {
             Ok(answers) => {
-                let took = self.clock.monotonic().saturating_sub(began);
+                let took = self.parts.clock.monotonic().saturating_sub(began);
                 self.tell(batch, answers, took);
             }
             Err(error) => {
                 tracing::error!(%error, "the ledger cannot be written; nothing is acknowledged until it can: check the disk");
                 self.ledger.set_up(false);
-                batch.into_iter().for_each(|append| (append.then)(Appended::Failed(Failure::Unavailable)));
+                fail(batch);
                 self.recover();
             }
         }
@@ -160,9 +152,6 @@ impl Writer {
 
     /// Writes the batch in one transaction; on failure everything is as it was, but for the index.
     fn write(&mut self, batch: &[Append]) -> Result<Vec<Answer>, StoreError> {
-        if !self.ledger.is_up() {
-            return Err(StoreError::Down);
-        }
         let mut transaction = self.ledger.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
         let mut head = self.head;
@@ -176,6 +165,7 @@ impl Writer {
             transaction.commit()?;
         }
         self.head = head;
+        self.ledger.set_last(head.last);
         Ok(answers)
     }
 
@@ -185,16 +175,18 @@ impl Writer {
         head: &mut Head,
         append: &Append,
     ) -> Result<Answer, StoreError> {
-        if let Some(seq) = append.dedup.and_then(|key| self.index.scans.get(&key)) {
-            return Ok(Answer::Already(*seq));
+        if let Some(seq) = append.dedup.and_then(|key| self.index.first(key)) {
+            end_line(append);
+            return Ok(Answer::Already(seq));
         }
-        if let Some(expect) = append.expect {
-            let version = self.index.versions.get(&expect.session).copied().unwrap_or_default();
-            if version != expect.version {
+        if let Some(expect) = &append.expect {
+            let moved_on = self.index.version(expect.session) != expect.version;
+            if moved_on || expect.line.is_broken() {
+                end_line(append);
                 return Ok(Answer::Stale);
             }
         }
-        let at = self.clock.now();
+        let at = self.parts.clock.now();
         let mut entries = Vec::with_capacity(append.events.len());
         let mut table = transaction.open_table(EVENTS)?;
         for new in &append.events {
@@ -204,15 +196,10 @@ impl Writer {
             table.insert(seq.0, bytes.as_slice())?;
             register::write(transaction, seq, &new.personal)?;
             *head = Head { last: seq, chain };
-            if let Event::Session(id, _) = &entry.event {
-                *self.index.versions.entry(*id).or_default() += 1;
-            }
+            self.index.add(&entry);
             entries.push(entry);
         }
         register::write_credentials(transaction, &append.credentials)?;
-        if let (Some(key), Some(first)) = (append.dedup, entries.first()) {
-            self.index.scans.insert(key, dedup_seq(&entries).unwrap_or(first.seq));
-        }
         Ok(Answer::Committed(entries))
     }
 
@@ -223,11 +210,11 @@ impl Writer {
         });
         let entries: Vec<Entry> = committed.flatten().cloned().collect();
         if !entries.is_empty() {
-            (self.on_commit)(Commit { entries: entries.len(), took, last: self.head.last });
-            self.follower.follow(entries);
+            (self.parts.on_commit)(Commit { entries: entries.len(), took, last: self.head.last });
+            self.parts.follower.follow(entries);
         }
         for (append, answer) in batch.into_iter().zip(answers) {
-            (append.then)(match answer {
+            let appended = match answer {
                 Answer::Committed(entries) => Appended::Committed(entries),
                 Answer::Stale => Appended::Stale,
                 Answer::Already(seq) => match self.ledger.entry(seq) {
@@ -237,49 +224,54 @@ impl Writer {
                         Appended::Failed(Failure::Unavailable)
                     }
                 },
-            });
+            };
+            complete(append, appended);
         }
     }
 
     /// Opens the file anew and goes on from what is on disk.
     fn recover(&mut self) {
-        let recovered = self.ledger.reopen().and_then(|()| self.ledger.head());
-        match recovered {
-            Ok(head) => {
-                self.catch_up(head);
+        match self.reopen() {
+            Ok(()) => {
                 self.ledger.set_up(true);
-                tracing::info!(last = head.last.0, "the ledger can be written again");
+                tracing::info!(last = self.head.last.0, "the ledger can be written again");
             }
             Err(error) => tracing::warn!(%error, "the ledger cannot be opened yet; trying again"),
         }
     }
 
     /// A commit that was reported as failed may have reached the disk all the same: the disk decides.
-    fn catch_up(&mut self, head: Head) {
-        let from = Seq(self.head.last.0 + 1);
-        let missed = usize::try_from(head.last.0.saturating_sub(self.head.last.0)).unwrap_or(usize::MAX);
-        if missed > 0 {
-            match self.ledger.entries(from, missed) {
-                Ok(entries) => self.follower.follow(entries),
-                Err(error) => tracing::error!(%error, "cannot read what was written before the failure"),
-            }
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        self.ledger.reopen()?;
+        let mut missed = Vec::new();
+        let head = self.ledger.walk(self.head, |entry| missed.push(entry))?;
+        if !missed.is_empty() {
+            self.parts.follower.follow(missed);
         }
         self.head = head;
+        self.ledger.set_last(head.last);
         // What was staged and not written must be forgotten, and what was written known.
-        let mut seen = self.views.watch();
-        while *seen.borrow_and_update() < head.last {
-            std::thread::yield_now();
-        }
-        self.index = Index::of(&self.views);
+        self.parts.follower.caught_up()?;
+        self.index = Index::of(&self.parts.views);
+        Ok(())
     }
 }
 
-/// The entry of an append that carries its scan; the opening of a session may come before it.
-fn dedup_seq(entries: &[Entry]) -> Option<Seq> {
-    let carries = |entry: &&Entry| match &entry.event {
-        Event::Unmatched(_) => true,
-        Event::Session(_, event) => matches!(event, SessionEvent::Scanned(_) | SessionEvent::Marked(_)),
-        _ => false,
-    };
-    entries.iter().find(carries).map(|entry| entry.seq)
+fn fail(batch: Vec<Append>) {
+    batch.iter().for_each(end_line);
+    batch.into_iter().for_each(|append| complete(append, Appended::Failed(Failure::Unavailable)));
+}
+
+/// Nothing that was decided after it is written.
+fn end_line(append: &Append) {
+    if let Some(expect) = &append.expect {
+        expect.line.end();
+    }
+}
+
+fn complete(append: Append, appended: Appended) {
+    // Whose completion it is, is none of the other appends' business.
+    if catch_unwind(AssertUnwindSafe(|| (append.then)(appended))).is_err() {
+        tracing::error!("what was to be done after an append panicked; the ledger is intact, please report this");
+    }
 }

@@ -9,21 +9,18 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use common::{KEY, TestClock, append, append_as, open, setting};
+use common::{
+    KEY, SESSION, TestClock, append, append_as, created, news, open, queue, setting, step, unmatched,
+};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
-use rollcall_domain::code::Pseudonyms;
-use rollcall_domain::ids::{DeviceId, Seq, SessionId};
-use rollcall_domain::scan::DedupKey;
-use rollcall_store::{Append, Appended, ChainKey, Expect, Store, StoreError};
+use rollcall_domain::ids::Seq;
+use rollcall_store::{Append, Appended, ChainKey, Expect, Line, Store, StoreError};
 use tempfile::tempdir;
 
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
-
-fn key(id: &str) -> DedupKey {
-    DedupKey::of_id(&DeviceId::parse("gate").unwrap(), id, &Pseudonyms::new([1; 32]))
-}
 
 fn seqs(appended: &Appended) -> Vec<u64> {
     match appended {
@@ -50,34 +47,107 @@ fn what_was_answered_is_there_after_opening_again() {
 #[test]
 fn a_dedup_key_is_written_once_also_within_one_batch_and_after_opening_again() {
     let folder = tempdir().unwrap();
-    let store = open(folder.path());
-    let (sender, receiver) = channel();
-    for _ in 0..3 {
-        let sender = sender.clone();
-        let append = Append::new(Vec::new(), move |appended| sender.send(appended).unwrap());
-        let events = vec![rollcall_domain::event::NewEvent {
-            by: rollcall_domain::event::Actor::Cli,
-            event: setting("5"),
-            personal: Vec::new(),
-        }];
-        store.append(Append { dedup: Some(key("a")), events, ..append }).unwrap_or_else(|_| panic!());
+    let mut store = open(folder.path());
+    let (event, key) = unmatched("a");
+    let again = |store: &Store| queue(store, vec![event.clone()], Some(key), None);
+    let answers: Vec<_> = (0..3).map(|_| again(&store)).collect();
+    let mut answers = answers.into_iter().map(|answer| answer.recv().unwrap());
+    assert_eq!(seqs(&answers.next().unwrap()), [1]);
+    for repeated in answers {
+        assert!(matches!(repeated, Appended::Already(entry) if entry.seq == Seq(1)));
     }
-    let answers: Vec<Appended> = receiver.iter().take(3).collect();
-    assert_eq!(seqs(&answers[0]), [1]);
-    for again in &answers[1..] {
-        assert!(matches!(again, Appended::Already(entry) if entry.seq == Seq(1)), "{again:?}");
-    }
+    drop(store);
+    store = open(folder.path());
+    assert!(matches!(again(&store).recv().unwrap(), Appended::Already(entry) if entry.seq == Seq(1)));
     assert_eq!(store.entries(Seq(1), 10).unwrap().len(), 1);
 }
 
+fn expect(version: u64, line: &Line) -> Option<Expect> {
+    Some(Expect { session: SESSION, version, line: line.clone() })
+}
+
 #[test]
-fn an_append_decided_by_an_older_state_is_stale() {
+fn an_append_decided_by_an_older_state_is_stale_also_after_opening_again() {
+    let folder = tempdir().unwrap();
+    let mut store = open(folder.path());
+    append(&store, vec![created(), step()]);
+    for version in [1, 3] {
+        let appended = append_as(&store, vec![step()], None, expect(version, &Line::default()));
+        assert!(matches!(appended, Appended::Stale));
+    }
+    drop(store);
+    store = open(folder.path());
+    assert!(matches!(append_as(&store, vec![step()], None, expect(1, &Line::default())), Appended::Stale));
+    assert_eq!(seqs(&append_as(&store, vec![step()], None, expect(2, &Line::default()))), [3]);
+    assert_eq!(store.entries(Seq(1), 10).unwrap().len(), 3);
+}
+
+#[test]
+fn what_was_decided_after_something_that_was_not_written_is_stale_whatever_its_version() {
     let folder = tempdir().unwrap();
     let store = open(folder.path());
-    let expect = |version| Some(Expect { session: SessionId(1), version });
-    assert!(matches!(append_as(&store, vec![setting("5")], None, expect(4)), Appended::Stale));
-    assert!(matches!(append_as(&store, vec![setting("5")], None, expect(0)), Appended::Committed(_)));
-    assert_eq!(store.entries(Seq(1), 10).unwrap().len(), 1);
+    append(&store, vec![created()]);
+    let line = Line::default();
+    // Somebody else was faster by one event, which brings the session to the version that the second of
+    // these decisions expects.
+    let other = queue(&store, vec![step()], None, expect(1, &Line::default()));
+    let first = queue(&store, vec![step()], None, expect(1, &line));
+    let second = queue(&store, vec![step()], None, expect(2, &line));
+    assert_eq!(seqs(&other.recv().unwrap()), [2]);
+    assert!(matches!(first.recv().unwrap(), Appended::Stale));
+    assert!(matches!(second.recv().unwrap(), Appended::Stale));
+    assert_eq!(seqs(&append_as(&store, vec![step()], None, expect(2, &Line::default()))), [3]);
+}
+
+#[test]
+fn what_was_decided_after_a_scan_that_was_there_already_is_stale() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let (event, key) = unmatched("a");
+    append(&store, vec![created(), event.clone()]);
+    let line = Line::default();
+    assert!(matches!(append_as(&store, vec![event], Some(key), expect(1, &line)), Appended::Already(_)));
+    assert!(matches!(append_as(&store, vec![step()], None, expect(1, &line)), Appended::Stale));
+}
+
+#[test]
+fn a_completion_that_panics_stops_nobody_elses() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let panics = Append::new(news(vec![setting("5")]), |_| panic!("this panic is meant"));
+    assert!(store.append(panics).is_ok());
+    assert_eq!(seqs(&append(&store, vec![setting("6")])), [2]);
+}
+
+#[test]
+fn closing_finishes_what_is_queued_and_frees_the_file_for_another() {
+    let folder = tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let held = Arc::clone(&store);
+    let answers: Vec<_> = (0..100).map(|_| queue(&store, vec![setting("5")], None, None)).collect();
+    store.close();
+    assert_eq!(answers.iter().map(|answer| seqs(&answer.try_recv().unwrap())[0]).last(), Some(100));
+    assert!(held.append(Append::new(news(vec![setting("6")]), |_| {})).is_err());
+    assert!(!held.is_up());
+    assert_eq!(open(folder.path()).entries(Seq(1), 1_000).unwrap().len(), 100);
+}
+
+#[test]
+fn a_completion_may_be_the_last_to_let_go_of_the_store() {
+    let folder = tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let held = Arc::clone(&store);
+    let (go, wait) = channel::<()>();
+    let (done, finished) = channel();
+    let then = move |_| {
+        wait.recv().unwrap();
+        drop(held);
+        done.send(()).unwrap();
+    };
+    assert!(store.append(Append::new(news(vec![setting("5")]), then)).is_ok());
+    drop(store);
+    go.send(()).unwrap();
+    assert_eq!(finished.recv(), Ok(()));
 }
 
 #[test]

@@ -8,16 +8,23 @@
     reason = "test support: each test file uses a part of it and may fail loudly"
 )]
 
+pub mod disk;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rollcall_domain::event::{Actor, Event, NewEvent};
-use rollcall_domain::moment::Moment;
+use rollcall_domain::clock_offset::Captured;
+use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::event::{Actor, Event, NewEvent, Origin, SessionEvent, UnmatchedScan};
+use rollcall_domain::ids::{ClassId, DeviceId, SessionId, TeacherId};
+use rollcall_domain::moment::{Moment, minutes};
+use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::Clock;
-use rollcall_domain::scan::DedupKey;
+use rollcall_domain::scan::{DedupKey, RawScan, Unmatched};
+use rollcall_domain::timetable::Plan;
 use rollcall_store::{Append, Appended, ChainKey, Expect, Store};
 
 /// Starts in 2026 and goes on by a millisecond with every look.
@@ -56,16 +63,72 @@ pub fn append_as(
     dedup: Option<DedupKey>,
     expect: Option<Expect>,
 ) -> Appended {
+    queue(store, events, dedup, expect).recv().unwrap()
+}
+
+/// Appends; the answer comes later.
+pub fn queue(
+    store: &Store,
+    events: Vec<Event>,
+    dedup: Option<DedupKey>,
+    expect: Option<Expect>,
+) -> Receiver<Appended> {
     let (sender, receiver) = channel();
-    let events =
-        events.into_iter().map(|event| NewEvent { by: Actor::Cli, event, personal: Vec::new() }).collect();
     let then = move |appended| sender.send(appended).unwrap();
-    let append = Append { dedup, expect, ..Append::new(events, then) };
+    let append = Append { dedup, expect, ..Append::new(news(events), then) };
     store.append(append).unwrap_or_else(|_| panic!("the queue is full"));
-    receiver.recv().unwrap()
+    receiver
+}
+
+pub fn news(events: Vec<Event>) -> Vec<NewEvent> {
+    events.into_iter().map(|event| NewEvent { by: Actor::Cli, event, personal: Vec::new() }).collect()
 }
 
 /// An event that needs nothing else to be there.
 pub fn setting(value: &str) -> Event {
     Event::SettingChanged { key: "sessions.late_after_minutes".to_owned(), value: Some(value.to_owned()) }
+}
+
+pub const SESSION: SessionId = SessionId(1);
+
+/// A session comes to be: its version is 1.
+pub fn created() -> Event {
+    let starts = Moment::from_millis(1_772_000_000_000);
+    let plan = Plan {
+        class: ClassId(1),
+        teacher: TeacherId(1),
+        room: None,
+        date: "2026-02-25".parse().unwrap(),
+        starts,
+        ends: starts.plus(minutes(60)),
+    };
+    let rules = Policy::default().rules;
+    let created = SessionEvent::Created { plan, term: None, number: 1, origin: Origin::ByHand, rules };
+    Event::Session(SESSION, created)
+}
+
+/// An event that brings the session to its next version.
+pub fn step() -> Event {
+    Event::Session(SESSION, SessionEvent::BiometricSet { enabled: true })
+}
+
+/// A scan of nobody, and its key.
+pub fn unmatched(id: &str) -> (Event, DedupKey) {
+    let at = Moment::from_millis(1_772_000_000_000);
+    let raw = RawScan {
+        device: DeviceId::parse("gate").unwrap(),
+        scan_id: Some(id.to_owned()),
+        claim: "S1".to_owned(),
+        claimed_at: at,
+        received_at: at,
+        received_after: Duration::ZERO,
+        is_replay: false,
+        method: None,
+        quality_milli: None,
+        direction: None,
+    };
+    let scan = raw.scan(Captured { at, flagged: false }, &Pseudonyms::new([1; 32]));
+    let key = scan.dedup;
+    let kept = UnmatchedScan { scan, reason: Unmatched::UnknownStudent, student: None, session: None };
+    (Event::Unmatched(Box::new(kept)), key)
 }

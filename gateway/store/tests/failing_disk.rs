@@ -1,0 +1,143 @@
+//! When the disk fails nothing is acknowledged, and when it is back everything goes on from what is on it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use common::disk::Disk;
+use common::{append, append_as, created, open, setting, step, unmatched};
+use rollcall_domain::event::Event;
+use rollcall_domain::ids::Seq;
+use rollcall_store::{Appended, Failure, Store};
+use tempfile::tempdir;
+
+fn events(store: &Store) -> Vec<Event> {
+    store.entries(Seq(1), 1_000).unwrap().into_iter().map(|entry| entry.event).collect()
+}
+
+fn failed(appended: &Appended) -> bool {
+    matches!(appended, Appended::Failed(Failure::Unavailable))
+}
+
+/// Appends until the disk takes it, as who is told to try again would.
+fn insist(store: &Store, event: &Event) -> Vec<Seq> {
+    loop {
+        match append(store, vec![event.clone()]) {
+            Appended::Committed(entries) => return entries.iter().map(|entry| entry.seq).collect(),
+            other => assert!(failed(&other), "{other:?}"),
+        }
+    }
+}
+
+/// What is on the disk, with more that the store does not know of yet.
+fn copy_with(disk: &Disk, more: Vec<Event>) -> tempfile::TempDir {
+    let folder = tempdir().unwrap();
+    disk.copy_to(folder.path());
+    let other = open(folder.path());
+    more.into_iter().for_each(|event| drop(append(&other, vec![event])));
+    folder
+}
+
+fn store_on(disk: &Disk) -> Store {
+    let store = open(disk.folder());
+    append(&store, vec![created(), setting("1")]);
+    store
+}
+
+#[test]
+fn what_fails_is_not_acknowledged_and_the_store_goes_on_once_the_disk_is_back() {
+    let disk = Disk::new();
+    let store = store_on(&disk);
+    disk.fail();
+    assert!(failed(&append(&store, vec![setting("2")])));
+    assert!(!store.is_up());
+    assert!(failed(&append(&store, vec![setting("3")])));
+    let copy = copy_with(&disk, vec![]);
+    disk.put_in(copy.path());
+    assert_eq!(insist(&store, &setting("4")), [Seq(3)]);
+    assert!(store.is_up());
+    drop(store);
+    let store = open(copy.path());
+    assert_eq!(events(&store), [created(), setting("1"), setting("4")]);
+}
+
+#[test]
+fn what_was_staged_when_the_disk_failed_is_forgotten() {
+    let disk = Disk::new();
+    let store = store_on(&disk);
+    disk.fail();
+    let (event, key) = unmatched("a");
+    assert!(failed(&append_as(&store, vec![event.clone(), step()], Some(key), None)));
+    let copy = copy_with(&disk, vec![]);
+    disk.put_in(copy.path());
+    insist(&store, &setting("2"));
+    let again = append_as(&store, vec![event], Some(key), None);
+    assert!(matches!(again, Appended::Committed(_)), "{again:?}");
+}
+
+#[test]
+fn a_commit_that_reached_the_disk_although_it_was_reported_as_failed_counts() {
+    let disk = Disk::new();
+    let store = store_on(&disk);
+    disk.fail();
+    let (event, key) = unmatched("a");
+    assert!(failed(&append_as(&store, vec![event.clone()], Some(key), None)));
+    let copy = copy_with(&disk, vec![event.clone()]);
+    disk.put_in(copy.path());
+    assert_eq!(insist(&store, &setting("2")), [Seq(4)]);
+    assert!(matches!(append_as(&store, vec![event], Some(key), None), Appended::Already(entry) if entry.seq == Seq(3)));
+    store.views().read(|state| assert_eq!(state.scans.get(&key), Some(&Seq(3))));
+}
+
+/// The store stays down with this in place of its ledger, and comes back with its own.
+fn refuses(replace: impl FnOnce(&Disk, &Path)) {
+    let disk = Disk::new();
+    let store = store_on(&disk);
+    let copy = copy_with(&disk, vec![]);
+    disk.fail();
+    assert!(failed(&append(&store, vec![setting("2")])));
+    let other = tempdir().unwrap();
+    replace(&disk, other.path());
+    for _ in 0..3 {
+        assert!(failed(&append(&store, vec![setting("3")])));
+    }
+    assert!(!store.is_up());
+    disk.put_in(copy.path());
+    assert_eq!(insist(&store, &setting("4")), [Seq(3)]);
+}
+
+#[test]
+fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one() {
+    refuses(|disk, _| disk.pull_out());
+}
+
+#[test]
+fn a_ledger_that_has_lost_what_was_acknowledged_is_not_gone_on_with() {
+    refuses(|disk, folder| {
+        append(&open(folder), vec![created()]);
+        disk.put_in(folder);
+    });
+}
+
+#[test]
+fn another_ledger_is_not_gone_on_with() {
+    refuses(|disk, folder| {
+        append(&open(folder), vec![created(), setting("other"), setting("other")]);
+        disk.put_in(folder);
+    });
+}
+
+#[test]
+fn a_ledger_without_any_entry_is_not_gone_on_with() {
+    refuses(|disk, folder| {
+        drop(open(folder));
+        disk.put_in(folder);
+    });
+}

@@ -4,10 +4,13 @@
 
 use std::sync::Arc;
 
-use rollcall_domain::clock_offset::captured;
+use rollcall_domain::clock_offset::{BoxClock, captured};
 use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::decide::scan::AutoOpen;
 use rollcall_domain::event::{Actor as By, Entry, Event, NewEvent, SessionEvent, UnmatchedScan};
-use rollcall_domain::ids::StudentId;
+use rollcall_domain::ids::{SessionId, StudentId};
+use rollcall_domain::mark::Mark;
+use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{Personal, TextField};
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::{Clock, NotTaken, ScanResult};
@@ -22,6 +25,8 @@ pub(crate) struct House {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Policy,
     pub(crate) pseudonyms: Pseudonyms,
+    /// The box's own clock, as it was at the start.
+    pub(crate) box_clock: BoxClock,
 }
 
 impl House {
@@ -50,6 +55,11 @@ impl House {
     pub(crate) fn scan(&self, raw: &RawScan) -> Scan {
         let captured = captured(raw.claimed_at, raw.received_at, None, &self.policy);
         raw.scan(captured, &self.pseudonyms)
+    }
+
+    /// Whether a scan may open its session now.
+    pub(crate) fn auto_open(&self, now: Moment) -> AutoOpen {
+        if self.box_clock.tick(now).in_doubt() { AutoOpen::ClockInDoubt } else { AutoOpen::Allowed }
     }
 
     /// Keeps a scan that marks nobody, and answers once it is on disk.
@@ -91,10 +101,7 @@ impl House {
                 outcome: scanned.outcome,
                 student: Some(scanned.student),
                 session: Some(*session),
-                mark: self.store.views().read(|state| {
-                    let session = state.sessions.get(session)?;
-                    session.standing(scanned.student).map(|standing| standing.mark)
-                }),
+                mark: first_mark(scanned.outcome).or_else(|| self.standing_mark(*session, scanned.student)),
                 name: self.name(scanned.student),
                 replayed: true,
             },
@@ -104,11 +111,28 @@ impl House {
         }
     }
 
+    fn standing_mark(&self, session: SessionId, student: StudentId) -> Option<Mark> {
+        let standing =
+            self.store.views().read(|state| state.sessions.get(&session).and_then(|s| s.standing(student)));
+        standing.map(|standing| standing.mark)
+    }
+
     fn nobody(&self, kept: &UnmatchedScan, replayed: bool) -> ScanResult {
         let UnmatchedScan { reason, student, session, .. } = kept;
         let name = student.and_then(|student| self.name(student));
         let outcome = Outcome::Unmatched(*reason);
         ScanResult { student: *student, session: *session, name, replayed, ..nothing(outcome) }
+    }
+}
+
+/// The mark that a scan's first answer told, as far as its outcome says. It may have changed since.
+fn first_mark(outcome: Outcome) -> Option<Mark> {
+    match outcome {
+        Outcome::Present => Some(Mark::Present),
+        Outcome::Late { .. } => Some(Mark::Late),
+        Outcome::LeftEarly => Some(Mark::Absent),
+        Outcome::Duplicate { mark } => Some(mark),
+        Outcome::Out | Outcome::Unmatched(_) => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! scans in flight re-sent to it; what is decided is kept apart from what is committed.
 //!
 //! Refuses: rules. An actor asks `rollcall_domain` what a scan means and carries out the answer.
-
+//!
 //! The way of a scan: [`Intake`] gives it one of a limited number of places, the [`Supervisor`] asks the
 //! domain whom it means and where it belongs, the session's actor decides and appends, and when the ledger
 //! has committed, whoever brought it is answered and whoever watches is told.
@@ -12,6 +12,7 @@
 mod house;
 mod intake;
 mod messages;
+mod repeats;
 mod session;
 mod supervisor;
 mod ticket;

@@ -1,33 +1,33 @@
 //! One live session.
 //!
-//! Promises: decides by the domain's rules and by nothing else; does no I/O; keeps what is decided apart
-//! from what is on disk, and shows only the latter; answers every scan and every command once it is on
-//! disk, in the order in which they were decided.
+//! Promises: decides by the domain's rules and by nothing else; writes nothing itself, and of the disk reads
+//! only names and first results; keeps what is decided apart from what is on disk, and shows only the
+//! latter; answers every scan and every command once it is on disk, in the order in which they were decided.
 //!
 //! Refuses: going on when the ledger says otherwise. An append that was stale or failed means that what
 //! was decided since is worthless: the actor ends, scans on their way go back to the supervisor, and the
 //! next of them starts it anew from the ledger.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, ResponseFuture, StreamHandler};
 use rollcall_domain::Refusal;
-use rollcall_domain::decide::scan::AutoOpen;
 use rollcall_domain::decide::{lifecycle, marking, scan};
 use rollcall_domain::event::{Actor as By, Entry, Event, How, NewEvent, SessionEvent, UnmatchedScan};
 use rollcall_domain::ids::{Seq, StudentId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::people::Personal;
 use rollcall_domain::ports::{NotTaken, ScanResult};
-use rollcall_domain::scan::{DedupKey, Outcome};
+use rollcall_domain::scan::Outcome;
 use rollcall_domain::session::{Meeting, Session};
-use rollcall_store::{Append, Appended, Expect, Failure};
+use rollcall_store::{Append, Appended, Expect, Failure, Line};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::house::House;
 use crate::messages::{Command, CommandError, CommandResult, Deed, Watch};
+use crate::repeats::Repeats;
 use crate::ticket::Ticket;
 use crate::watchers::Watchers;
 
@@ -48,12 +48,6 @@ enum Waiting {
     Command(oneshot::Sender<CommandResult>),
 }
 
-/// What is known of a scan that was seen before.
-enum Repeated {
-    OnItsWay(Vec<Ticket>),
-    Known(ScanResult),
-}
-
 pub(crate) struct SessionActor {
     house: Arc<House>,
     /// With everything that was decided, on disk or not.
@@ -62,8 +56,9 @@ pub(crate) struct SessionActor {
     committed: Session,
     last: Seq,
     waiting: VecDeque<Waiting>,
-    /// Scans that came again: while the first was on its way, whoever waits for it too; then its result.
-    repeated: HashMap<DedupKey, Repeated>,
+    /// What is in `waiting` was decided one upon the other.
+    line: Line,
+    repeats: Repeats,
     answers: mpsc::UnboundedSender<Appended>,
     incoming: Option<mpsc::UnboundedReceiver<Appended>>,
     watchers: Watchers,
@@ -80,7 +75,8 @@ impl SessionActor {
             committed: session,
             last,
             waiting: VecDeque::new(),
-            repeated: HashMap::new(),
+            line: Line::default(),
+            repeats: Repeats::default(),
             answers,
             incoming: Some(incoming),
             watchers,
@@ -96,7 +92,7 @@ impl SessionActor {
         waiting: Waiting,
     ) -> Result<(), Waiting> {
         let id = self.decided.meeting.id;
-        let expect = Expect { session: id, version: self.decided.version };
+        let expect = Expect { session: id, version: self.decided.version, line: self.line.clone() };
         let new = |event: &SessionEvent| NewEvent {
             by: by.clone(),
             event: Event::Session(id, event.clone()),
@@ -137,7 +133,8 @@ impl SessionActor {
                 Deed::Open => Some(lifecycle::open(session, &context, now, How::ByPerson)?),
                 Deed::Close => Some(lifecycle::close(session, &context, now, How::ByPerson)?),
                 Deed::Reopen => {
-                    let others: Vec<Meeting> = state.meetings_around(now).cloned().collect();
+                    let binds = |meeting: &&Meeting| meeting.bound().next().is_some();
+                    let others: Vec<Meeting> = state.meetings().filter(binds).cloned().collect();
                     return lifecycle::reopen(session, &others);
                 }
                 Deed::Mark(wish) => marking::mark(session, &context, wish)?,
@@ -162,13 +159,12 @@ impl SessionActor {
         }
     }
 
-    /// Answers a scan, and everyone who sent it again meanwhile.
-    fn done(&mut self, ticket: Ticket, result: ScanResult) {
-        let key = ticket.scan().dedup;
+    /// Answers a scan, and everyone who sent it again meanwhile; `seq` is where it lies in the ledger.
+    fn done(&mut self, ticket: Ticket, seq: Seq, result: ScanResult) {
         let again = ScanResult { replayed: true, ..result.clone() };
-        if let Some(Repeated::OnItsWay(others)) = self.repeated.insert(key, Repeated::Known(again.clone())) {
-            others.into_iter().for_each(|other| other.done(again.clone()));
-        }
+        let others = self.repeats.known(ticket.scan().dedup, seq, again.clone());
+        others.into_iter().for_each(|other| other.done(again.clone()));
+        self.repeats.forget(self.house.store.views().seen());
         ticket.done(result);
     }
 
@@ -190,24 +186,28 @@ impl SessionActor {
                 self.committed(&entries);
                 match waiting {
                     Waiting::Scan(student, outcome, ticket) => {
-                        self.done(ticket, self.result(student, outcome));
+                        self.done(ticket, self.last, self.result(student, outcome));
                     }
                     Waiting::Command(waiting) => tell(waiting, Ok(entries.last().map(|entry| entry.seq))),
                 }
             }
             Appended::Already(entry) => {
                 if let Waiting::Scan(.., ticket) = waiting {
-                    self.done(ticket, self.house.first_result(&entry));
+                    self.done(ticket, entry.seq, self.house.first_result(&entry));
                 }
-                // What was decided with it in mind never happened.
-                self.start_over(context);
+                if self.waiting.is_empty() {
+                    self.decided = self.committed.clone();
+                    self.line = Line::default();
+                } else {
+                    // What was decided with it in mind never happened.
+                    context.stop();
+                }
             }
             Appended::Stale => {
-                match waiting {
-                    Waiting::Command(waiting) => tell(waiting, Err(CommandError::Busy)),
-                    // Dropped unanswered, it goes back to the supervisor.
-                    Waiting::Scan(.., ticket) => drop(ticket),
+                if let Waiting::Command(waiting) = waiting {
+                    tell(waiting, Err(CommandError::Busy));
                 }
+                // A scan's ticket, dropped unanswered, goes back to the supervisor.
                 context.stop();
             }
             Appended::Failed(Failure::Unavailable) => {
@@ -215,17 +215,9 @@ impl SessionActor {
                     Waiting::Command(waiting) => tell(waiting, Err(CommandError::StorageUnavailable)),
                     Waiting::Scan(.., ticket) => ticket.refuse(NotTaken::StorageUnavailable),
                 }
-                self.start_over(context);
+                // It may be on disk all the same, unknown to `committed` and to who watches.
+                context.stop();
             }
-        }
-    }
-
-    /// Ends if anything that is still on its way was decided on a state that does not hold.
-    fn start_over(&mut self, context: &mut Context<Self>) {
-        if self.waiting.is_empty() {
-            self.decided = self.committed.clone();
-        } else {
-            context.stop();
         }
     }
 }
@@ -256,18 +248,14 @@ impl Handler<Scanned> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, Scanned { student, ticket }: Scanned, _: &mut Self::Context) {
-        match self.repeated.get_mut(&ticket.scan().dedup) {
-            Some(Repeated::OnItsWay(others)) => return others.push(ticket),
-            Some(Repeated::Known(result)) => {
-                let result = result.clone();
-                return ticket.done(result);
-            }
-            None => {}
+        let Some(ticket) = self.repeats.take_up(ticket) else { return };
+        if let Some(result) = self.house.known(ticket.scan()) {
+            return ticket.done(result);
         }
         let now = self.house.clock.now();
         let decision = self.house.store.views().read(|state| {
             let context = state.context(&self.house.policy, now);
-            scan::scan(&self.decided, &context, student, ticket.scan(), None, AutoOpen::Allowed)
+            scan::scan(&self.decided, &context, student, ticket.scan(), None, self.house.auto_open(now))
         });
         match decision.outcome {
             Outcome::Unmatched(reason) => {
@@ -280,7 +268,7 @@ impl Handler<Scanned> for SessionActor {
                 let key = ticket.scan().dedup;
                 let waiting = Waiting::Scan(student, outcome, ticket);
                 if self.append(&by, &decision.events, Vec::new(), waiting).is_ok() {
-                    self.repeated.insert(key, Repeated::OnItsWay(Vec::new()));
+                    self.repeats.on_its_way(key);
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! Finds, starts and restarts session actors, and brings every scan to the right one.
 //!
 //! Promises: a scan is with exactly one actor, or back here; an actor that ended is started again from the
-//! ledger by whatever needs it next; a scan that marks nobody is kept.
+//! ledger by whatever needs it next, but not while the store is down, when nobody can tell what is on disk;
+//! a scan that comes back is looked at again when the views have seen all that was on disk by then, so that
+//! it does not meet the same old state; a scan that marks nobody is kept.
 //!
 //! Refuses: rules. Which student and which session is asked of the domain.
 
@@ -9,13 +11,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, StreamHandler};
+use rollcall_domain::clock_offset::BoxClock;
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::decide::unmatched;
 use rollcall_domain::ids::SessionId;
 use rollcall_domain::policy::Policy;
-use rollcall_domain::ports::Clock;
+use rollcall_domain::ports::{Clock, NotTaken};
 use rollcall_store::Store;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::IN_FLIGHT;
@@ -48,7 +52,13 @@ impl Supervisor {
     ) -> (Addr<Supervisor>, Intake) {
         let (back, returned) = mpsc::unbounded_channel();
         let desk = Arc::new(Desk { back, on_answer });
-        let house = Arc::new(House { store, clock, policy, pseudonyms });
+        let box_clock = BoxClock::at_start(clock.now(), store.views().read(|state| state.last_at));
+        if box_clock.in_doubt() {
+            tracing::warn!(
+                "the clock is before the last entry of the ledger; no session opens by itself until it has passed that: set the clock"
+            );
+        }
+        let house = Arc::new(House { store, clock, policy, pseudonyms, box_clock });
         let supervisor =
             Supervisor { house: Arc::clone(&house), sessions: HashMap::new(), returned: Some(returned) }
                 .start();
@@ -69,25 +79,28 @@ impl Supervisor {
             Err(kept) => self.house.unmatched(ticket, *kept),
             // A full mailbox drops the scan, which then comes back here.
             Ok((student, session)) => match self.session(session) {
-                Some(actor) => drop(actor.try_send(Scanned { student, ticket })),
-                None => drop(ticket),
+                Ok(actor) => drop(actor.try_send(Scanned { student, ticket })),
+                Err(CommandError::StorageUnavailable) => ticket.refuse(NotTaken::StorageUnavailable),
+                Err(_) => drop(ticket),
             },
         }
     }
 
     /// The actor of a session, started if there is none.
-    fn session(&mut self, id: SessionId) -> Option<Addr<SessionActor>> {
+    fn session(&mut self, id: SessionId) -> Result<Addr<SessionActor>, CommandError> {
         if let Some(actor) = self.sessions.get(&id).filter(|actor| actor.connected()) {
-            return Some(actor.clone());
+            return Ok(actor.clone());
         }
-        let (session, last) = self
-            .house
-            .store
-            .views()
-            .read(|state| state.sessions.get(&id).cloned().map(|session| (session, state.last)))?;
+        let store = &self.house.store;
+        if !store.is_up() {
+            return Err(CommandError::StorageUnavailable);
+        }
+        let found = store.views().read(|state| (state.sessions.get(&id).cloned(), state.last));
+        let (Some(session), last) = found else { return Err(CommandError::NoSuchSession) };
+        self.sessions.retain(|_, actor| actor.connected());
         let actor = SessionActor::new(Arc::clone(&self.house), session, last).start();
         self.sessions.insert(id, actor.clone());
-        Some(actor)
+        Ok(actor)
     }
 
     /// Hands a message on and answers what the session answers.
@@ -97,11 +110,13 @@ impl Supervisor {
         M: Message<Result = Result<T, CommandError>> + Send + 'static,
         T: Send + 'static,
     {
-        let Some(actor) = self.session(id) else {
-            return Box::pin(async { Err(CommandError::NoSuchSession) });
-        };
-        let answer = actor.send(message);
-        Box::pin(async move { answer.await.unwrap_or(Err(CommandError::Busy)) })
+        match self.session(id) {
+            Err(error) => Box::pin(async { Err(error) }),
+            Ok(actor) => {
+                let answer = actor.send(message);
+                Box::pin(async move { answer.await.unwrap_or(Err(CommandError::Busy)) })
+            }
+        }
     }
 }
 
@@ -111,7 +126,14 @@ impl Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(IN_FLIGHT * 2);
         if let Some(returned) = self.returned.take() {
-            context.add_stream(UnboundedReceiverStream::new(returned));
+            let store = Arc::clone(&self.house.store);
+            context.add_stream(UnboundedReceiverStream::new(returned).then(move |ticket| {
+                let store = Arc::clone(&store);
+                async move {
+                    store.views().wait_for(store.last()).await;
+                    ticket
+                }
+            }));
         }
     }
 }

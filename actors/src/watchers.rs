@@ -27,6 +27,8 @@ impl Watchers {
     }
 
     pub(crate) fn add(&mut self, to: Sender<Frame>, seq: Seq, session: &Session) {
+        // Here too, for a quiet session tells nobody, however often screens come and go.
+        self.to.retain(|to| !to.is_closed());
         self.gather(session);
         let rows = self.people.values().map(|row| self.marked(row, session)).collect();
         let snapshot = Snapshot { seq, meeting: session.meeting.clone(), counts: self.counts(session), rows };

@@ -1,18 +1,25 @@
 //! A class of fifty, its session, and a terminal at the gate, in a store of its own.
 
 #![allow(
+    dead_code,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "test support: what cannot go on fails the test"
+    reason = "test support: each test file uses a part of it, and what cannot go on fails the test"
 )]
 
+#[path = "../../../gateway/store/tests/common/disk.rs"]
+pub mod disk;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
-use rollcall_actors::{Command, CommandResult, Deed, Intake, Supervisor};
+use rollcall_actors::{
+    Command, CommandError, CommandResult, Deed, Frame, Intake, OnAnswer, Supervisor, Watch,
+};
 use rollcall_domain::campus::{Class, Course, Device, DeviceKind, DeviceStatus, Item};
 use rollcall_domain::code::{Code, KeyKind, Pseudonyms};
 use rollcall_domain::decide::lifecycle;
@@ -26,7 +33,7 @@ use rollcall_domain::roster::{Days, Link};
 use rollcall_domain::scan::{Method, RawScan};
 use rollcall_domain::timetable::Plan;
 use rollcall_store::{Append, Appended, ChainKey, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 pub const SESSION: SessionId = SessionId(1);
 pub const STUDENTS: u64 = 50;
@@ -49,7 +56,7 @@ pub struct Campus {
     pub supervisor: Addr<Supervisor>,
     pub intake: Intake,
     pub clock: Arc<TestClock>,
-    _folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 fn pseudonyms() -> Pseudonyms {
@@ -60,21 +67,57 @@ pub fn start() -> Moment {
     "2026-03-02T09:00:00Z".parse().unwrap()
 }
 
+pub fn open(folder: &Path, clock: Arc<TestClock>) -> Store {
+    Store::open(folder, ChainKey([1; 32]), clock, Box::new(|_| {})).unwrap()
+}
+
+pub fn clock_at(minute: i64) -> Arc<TestClock> {
+    Arc::new(TestClock(AtomicI64::new(start().millis() + minute * 60_000)))
+}
+
+/// Makes the campus in a folder, at some minute of the class.
+pub async fn furnish_in(folder: &Path, minute: i64) {
+    furnish(&open(folder, clock_at(minute))).await;
+}
+
 impl Campus {
     pub async fn new() -> Self {
+        Self::telling(Box::new(|_| {})).await
+    }
+
+    pub async fn telling(on_answer: OnAnswer) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(start().millis())));
-        let shared: Arc<dyn Clock> = clock.clone();
-        let store = Store::open(folder.path(), ChainKey([1; 32]), shared.clone(), Box::new(|_| {})).unwrap();
-        let store = Arc::new(store);
-        furnish(&store).await;
+        furnish_in(folder.path(), 0).await;
+        let campus = Self::on(folder.path(), on_answer);
+        Campus { folder: Some(folder), ..campus }
+    }
+
+    /// Starts on what lies in a folder.
+    pub fn on(folder: &Path, on_answer: OnAnswer) -> Self {
+        let clock = clock_at(0);
+        let store = Arc::new(open(folder, clock.clone()));
         let (supervisor, intake) =
-            Supervisor::launch(store.clone(), shared, Policy::default(), pseudonyms(), Box::new(|_| {}));
-        Campus { store, supervisor, intake, clock, _folder: folder }
+            Supervisor::launch(store.clone(), clock.clone(), Policy::default(), pseudonyms(), on_answer);
+        Campus { store, supervisor, intake, clock, folder: None }
     }
 
     pub async fn deed(&self, deed: Deed) -> CommandResult {
-        self.supervisor.send(Command { session: SESSION, by: By::Cli, deed, texts: vec![] }).await.unwrap()
+        self.deed_on(SESSION, deed).await
+    }
+
+    pub async fn deed_on(&self, session: SessionId, deed: Deed) -> CommandResult {
+        self.supervisor.send(Command { session, by: By::Cli, deed, texts: vec![] }).await.unwrap()
+    }
+
+    /// Begins to watch the session.
+    pub async fn watch(&self) -> Result<mpsc::Receiver<Frame>, CommandError> {
+        let (to, frames) = mpsc::channel(64);
+        self.supervisor.send(Watch { session: SESSION, to }).await.unwrap().map(|()| frames)
+    }
+
+    /// Returns once the views have seen everything.
+    pub async fn seen(&self) {
+        self.store.views().wait_for(self.store.last()).await;
     }
 
     /// Sends a scan and waits for its answer.
@@ -95,8 +138,20 @@ impl Campus {
         claimed_at: Moment,
     ) -> oneshot::Receiver<Result<ScanResult, NotTaken>> {
         let (sender, receiver) = oneshot::channel();
+        let submission = self.submission(id, who, claimed_at, sender);
+        self.intake.submit(submission).unwrap_or_else(|_| panic!("the house is full"));
+        receiver
+    }
+
+    pub fn submission(
+        &self,
+        id: &str,
+        who: &str,
+        claimed_at: Moment,
+        sender: oneshot::Sender<Result<ScanResult, NotTaken>>,
+    ) -> Box<Submission> {
         let scan = RawScan {
-            device: DeviceId::parse("gate").unwrap(),
+            device: gate(),
             scan_id: Some(id.to_owned()),
             claim: who.to_owned(),
             claimed_at,
@@ -107,10 +162,7 @@ impl Campus {
             quality_milli: None,
             direction: None,
         };
-        let completion = Box::new(move |result| drop(sender.send(result)));
-        let submission = Box::new(Submission { scan, completion });
-        self.intake.submit(submission).unwrap_or_else(|_| panic!("the house is full"));
-        receiver
+        Box::new(Submission { scan, completion: Box::new(move |result| drop(sender.send(result))) })
     }
 
     pub fn clock_at(&self, minute: i64) -> Moment {
@@ -138,7 +190,7 @@ async fn furnish(store: &Store) {
         room: None,
     };
     let gate = Device {
-        id: DeviceId::parse("gate").unwrap(),
+        id: gate(),
         name: "Gate".into(),
         kind: DeviceKind::Card,
         room: None,
@@ -167,22 +219,32 @@ async fn furnish(store: &Store) {
         events.push(new(Event::Campus(CampusEvent::Joined { link, days: Days::ALWAYS })));
     }
     write(store, events).await;
+    create(store, SESSION, start()).await;
+}
+
+pub fn gate() -> DeviceId {
+    DeviceId::parse("gate").unwrap()
+}
+
+/// Writes a session of an hour.
+pub async fn create(store: &Store, id: SessionId, starts: Moment) {
     let plan = Plan {
         class: ClassId(1),
         teacher: TeacherId(1),
         room: None,
-        date: "2026-03-02".parse().unwrap(),
-        starts: start(),
-        ends: start().plus(rollcall_domain::moment::minutes(60)),
+        date: starts.date(&jiff::tz::TimeZone::UTC),
+        starts,
+        ends: starts.plus(rollcall_domain::moment::minutes(60)),
     };
     let policy = Policy::default();
     let created = store.views().read(|state| {
-        lifecycle::create(plan, Origin::ByHand, &[], &state.context(&policy, start())).unwrap()
+        let others = state.numbered(ClassId(1), None);
+        lifecycle::create(plan, Origin::ByHand, &others, &state.context(&policy, starts)).unwrap()
     });
-    write(store, vec![new(Event::Session(SESSION, created))]).await;
+    write(store, vec![new(Event::Session(id, created))]).await;
 }
 
-fn new(event: Event) -> NewEvent {
+pub fn new(event: Event) -> NewEvent {
     NewEvent { by: By::Cli, event, personal: vec![] }
 }
 
@@ -190,7 +252,7 @@ fn put(item: Item, personal: Vec<Personal>) -> NewEvent {
     NewEvent { personal, ..new(Event::Campus(CampusEvent::Put(Box::new(item)))) }
 }
 
-async fn write(store: &Store, events: Vec<NewEvent>) {
+pub async fn write(store: &Store, events: Vec<NewEvent>) {
     let (sender, receiver) = oneshot::channel();
     let append = Append::new(events, move |appended| drop(sender.send(appended)));
     store.append(append).unwrap_or_else(|_| panic!("the queue is full"));

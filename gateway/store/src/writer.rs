@@ -272,6 +272,8 @@ fn end_line(append: &Append) {
 fn complete(append: Append, appended: Appended) {
     // Whose completion it is, is none of the other appends' business.
     if catch_unwind(AssertUnwindSafe(|| (append.then)(appended))).is_err() {
-        tracing::error!("what was to be done after an append panicked; the ledger is intact, please report this");
+        tracing::error!(
+            "what was to be done after an append panicked; the ledger is intact, please report this"
+        );
     }
 }

@@ -92,7 +92,9 @@ fn a_commit_that_reached_the_disk_although_it_was_reported_as_failed_counts() {
     let copy = copy_with(&disk, vec![event.clone()]);
     disk.put_in(copy.path());
     assert_eq!(insist(&store, &setting("2")), [Seq(4)]);
-    assert!(matches!(append_as(&store, vec![event], Some(key), None), Appended::Already(entry) if entry.seq == Seq(3)));
+    assert!(
+        matches!(append_as(&store, vec![event], Some(key), None), Appended::Already(entry) if entry.seq == Seq(3))
+    );
     store.views().read(|state| assert_eq!(state.scans.get(&key), Some(&Seq(3))));
 }
 

@@ -3,24 +3,35 @@
 //! Promises: one root key, from `store.key_file`, from a systemd credential, or made on the first start in
 //! a file of its own beside the data folder, for this user alone.
 //!
-//! Refuses: printing it.
+//! Refuses: printing it; making another one for a ledger that has one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use rollcall_store::RootKey;
+use rollcall_store::{RootKey, Store};
+
+use crate::private_file;
 
 /// What systemd's `LoadCredential=` calls the key.
 const CREDENTIAL: &str = "rollcall.key";
 const BYTES: usize = RootKey::BYTES;
 
-/// Reads the key, or makes it if nothing names one and there is none.
+/// Who looks after a key file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    /// Whoever runs the gateway; a mistake with its permissions is told.
+    Owner,
+    /// systemd hands it to the service alone, which shows as a permission of its group.
+    Systemd,
+}
+
+/// Reads the key, or makes it if nothing names one and there is neither a key nor a ledger.
 ///
 /// # Errors
-/// A key that was named cannot be read, or does not look like one.
+/// A key that was named cannot be read, or does not look like one; the key of a ledger is missing.
 pub(crate) fn load(
     key_file: Option<&Path>,
     credentials: Option<&Path>,
@@ -28,13 +39,23 @@ pub(crate) fn load(
     random: impl FnOnce(&mut [u8]) -> Result<()>,
 ) -> Result<RootKey> {
     if let Some(path) = key_file {
-        return read(path);
+        return read(path, Keeper::Owner);
     }
     if let Some(path) = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists()) {
-        return read(&path);
+        return read(&path, Keeper::Systemd);
     }
     let path = beside(data)?;
-    if path.exists() { read(&path) } else { make(&path, random) }
+    if path.exists() {
+        return read(&path, Keeper::Owner);
+    }
+    if Store::is_in(data) {
+        bail!(
+            "the sealing key {} is missing, and the ledger in {} cannot be read without it; put it back, or name it with store.key_file",
+            path.display(),
+            data.display()
+        );
+    }
+    make(&path, random)
 }
 
 /// `data` -> `data.key` in the same folder: outside the data, so that a copy of the data is not a copy of
@@ -46,11 +67,11 @@ fn beside(data: &Path) -> Result<PathBuf> {
     Ok(data.with_file_name(name))
 }
 
-fn read(path: &Path) -> Result<RootKey> {
+fn read(path: &Path, keeper: Keeper) -> Result<RootKey> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("cannot read the key file {shown}"))?;
     let mode = file.metadata().with_context(|| format!("cannot look at the key file {shown}"))?.mode();
-    if mode & 0o077 != 0 {
+    if keeper == Keeper::Owner && mode & 0o077 != 0 {
         bail!("other users may read the key file {shown}; run chmod 600 on it");
     }
     let mut bytes = Vec::new();
@@ -61,23 +82,82 @@ fn read(path: &Path) -> Result<RootKey> {
     })
 }
 
-/// Written whole under another name first, so that a crash leaves no half of a key.
 fn make(path: &Path, random: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<RootKey> {
     let mut key = [0; BYTES];
     random(&mut key)?;
     let shown = path.display();
-    let new = path.with_extension("key.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)
-        .with_context(|| format!("cannot make the key file {shown}; name another with store.key_file"))?;
-    file.write_all(&key)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&new, path))
-        .with_context(|| format!("cannot write the key file {shown}"))?;
+    private_file::write(path, &key)
+        .with_context(|| format!("cannot write the key file {shown}; name another with store.key_file"))?;
     tracing::info!(key_file = %shown, "made the sealing key; keep a copy apart from the data");
     Ok(RootKey::new(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rollcall_store::ChainKey;
+
+    use super::*;
+
+    fn bytes(fill: u8) -> impl FnOnce(&mut [u8]) -> Result<()> {
+        move |bytes| {
+            bytes.fill(fill);
+            Ok(())
+        }
+    }
+
+    fn put(path: &Path, mode: u32) {
+        fs::write(path, [7; BYTES]).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn same(one: &RootKey, other: &RootKey) -> bool {
+        let (ChainKey(one), ChainKey(other)) = (one.chain(), other.chain());
+        one == other
+    }
+
+    #[test]
+    fn a_key_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let made = load(None, None, &data, bytes(1)).unwrap();
+        assert!(same(&made, &load(None, None, &data, bytes(2)).unwrap()));
+        assert!(same(&made, &RootKey::new([1; BYTES])));
+    }
+
+    #[test]
+    fn no_key_is_made_for_a_ledger_whose_own_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("ledger.redb"), "").unwrap();
+        let error = load(None, None, &data, bytes(1)).unwrap_err().to_string();
+        assert!(error.contains("data.key is missing"), "{error}");
+        assert!(!folder.path().join("data.key").exists());
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused_but_not_one_that_systemd_keeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("named");
+        put(&named, 0o640);
+        let error = load(Some(&named), None, folder.path(), bytes(1)).unwrap_err().to_string();
+        assert!(error.contains("run chmod 600"), "{error}");
+        put(&folder.path().join(CREDENTIAL), 0o440);
+        let credential = load(None, Some(folder.path()), folder.path(), bytes(1)).unwrap();
+        assert!(same(&credential, &RootKey::new([7; BYTES])));
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("named");
+        put(&named, 0o600);
+        for length in [0, BYTES - 1, BYTES + 1] {
+            fs::write(&named, vec![7; length]).unwrap();
+            assert!(load(Some(&named), None, folder.path(), bytes(1)).is_err(), "{length}");
+        }
+    }
 }

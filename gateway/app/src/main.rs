@@ -15,6 +15,7 @@ mod gateway;
 mod keys;
 mod logging;
 mod output;
+mod private_file;
 mod run;
 
 use std::process::ExitCode;

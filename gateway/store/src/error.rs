@@ -7,9 +7,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error(
-        "cannot open {path}: {source}; check that the folder belongs to this user and no other gateway uses it"
+        "cannot open {path}: {why}; check that the folder belongs to this user and no other gateway uses it"
     )]
-    Open { path: PathBuf, source: Box<redb::Error> },
+    Open { path: PathBuf, why: Box<redb::Error> },
     #[error("the store cannot be read or written: {0}")]
     Engine(Box<redb::Error>),
     #[error(

@@ -164,5 +164,5 @@ fn open_database(
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     let opened = open(&builder, path);
-    opened.map_err(|error| StoreError::Open { path: path.to_owned(), source: Box::new(error.into()) })
+    opened.map_err(|error| StoreError::Open { path: path.to_owned(), why: Box::new(error.into()) })
 }

@@ -6,9 +6,7 @@
 //!
 //! Refuses: changing an account that is there.
 
-use std::fs::OpenOptions;
-use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -21,7 +19,7 @@ use rollcall_domain::people::{Personal, Role, User, UserDetails};
 use rollcall_store::{Credential, Store};
 
 use super::{ledger, random};
-use crate::output;
+use crate::{output, private_file};
 
 const NAME: &str = "admin";
 const FILE: &str = "admin-password";
@@ -86,15 +84,7 @@ fn tell(data: &Path, password: &str) -> Result<()> {
     }
     let path = data.join(FILE);
     let shown = path.display();
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("cannot write the first password to {shown}"))?;
-    file.write_all(format!("{password}\n").as_bytes())
-        .and_then(|()| file.sync_all())
+    private_file::write(&path, format!("{password}\n").as_bytes())
         .with_context(|| format!("cannot write the first password to {shown}"))?;
     tracing::info!(file = %shown, "first start: the account admin has its one-time password in this file");
     Ok(())

@@ -1,7 +1,8 @@
 //! The gateway's parts, joined.
 //!
-//! Promises: everything is started or nothing is; [`Gateway::stop`] ends the ways in first, then what works
-//! on scans, then the store, so that what was acknowledged is finished.
+//! Promises: everything is started, or the start fails and the process is to end; [`Gateway::stop`] ends
+//! the ways in first, then what is sent out, then the store: when it returns, what was queued is on disk and
+//! the files are closed, whoever still holds on to the store.
 //!
 //! Refuses: rules, and anything that a room could do itself.
 
@@ -61,7 +62,7 @@ impl Gateway {
     /// Starts every part, on the current actix system.
     ///
     /// # Errors
-    /// A part could not be started; those before it are stopped.
+    /// A part could not be started.
     pub(crate) async fn start(
         settings: &Settings,
         environment: &Environment,
@@ -143,7 +144,11 @@ impl Gateway {
         if let Some(portal) = self.portal {
             portal.stop().await;
         }
-        drop(self.store);
+        // Waits for the disk, so not on this thread: somebody may lose patience meanwhile.
+        let store = self.store;
+        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+            tracing::error!(%error, "the store did not close in order");
+        }
     }
 }
 
@@ -154,5 +159,59 @@ fn outcome(result: &ScanResult) -> &'static str {
         Outcome::Present | Outcome::Late { .. } | Outcome::Out | Outcome::LeftEarly => "accepted",
         Outcome::Duplicate { .. } => "duplicate",
         Outcome::Unmatched(reason) => reason.code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use actix_web::rt::System;
+    use rollcall_config::{Source, load_source};
+    use rollcall_store::RootKey;
+
+    use super::*;
+    use crate::clock::RealClock;
+
+    async fn start(folder: &Path, mqtt: SocketAddr) -> Result<Gateway> {
+        let key = folder.join("key");
+        crate::private_file::write(&key, &[7; RootKey::BYTES]).unwrap();
+        let text = format!(
+            "[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"{mqtt}\"\n[store]\nkey_file = \"{}\"\n",
+            key.display()
+        );
+        let mut environment = Environment::default();
+        environment.admin_password = Some(Secret::new("a password for a test".to_owned()));
+        let loaded = load_source(&Source::new("test".as_ref(), text.into_bytes()), &environment).unwrap();
+        Gateway::start(&loaded.settings, &environment, folder, Arc::new(RealClock::new())).await
+    }
+
+    #[test]
+    fn when_it_has_stopped_everything_is_on_disk_and_the_files_are_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        System::new().block_on(async {
+            let gateway = start(folder.path(), ([127, 0, 0, 1], 0).into()).await.unwrap();
+            let held = Arc::clone(&gateway.store);
+            let last = held.last();
+            gateway.stop().await;
+            let chain = RootKey::new([7; RootKey::BYTES]).chain();
+            let store =
+                Store::open(folder.path(), chain, Arc::new(RealClock::new()), Box::new(|_| {})).unwrap();
+            assert_eq!(store.last(), last);
+            assert!(!held.is_up());
+        });
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = taken.local_addr().unwrap();
+        System::new().block_on(async {
+            let Err(error) = start(folder.path(), address).await else { panic!("started on a taken port") };
+            let said = format!("{error:#}");
+            assert!(said.contains(&address.to_string()), "{said}");
+            assert_eq!(said.matches("os error").count(), 1, "{said}");
+        });
     }
 }

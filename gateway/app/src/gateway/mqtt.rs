@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rollcall_api::Metrics;
 use rollcall_config::Settings;
 use rollcall_domain::ids::DeviceId;
@@ -33,7 +33,19 @@ pub(crate) struct Mqtt {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
-    runtime: Runtime,
+    threads: Threads,
+}
+
+/// The threads of the front door. They are let go without waiting, since waiting for threads is not allowed
+/// where the gateway is started and stopped.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Mqtt {
@@ -67,17 +79,18 @@ impl Mqtt {
             .enable_all()
             .build()
             .context("cannot start the threads of the front door")?;
+        let (handle, threads) = (runtime.handle().clone(), Threads(Some(runtime)));
         let listen = settings.mqtt.listen;
-        let bound = runtime.spawn(Listener::bind(listen, door)).await.context("cannot start MQTT")?;
-        let listener = bound
-            .with_context(|| format!("cannot listen on {listen} for MQTT; is another program using it?"))?;
+        let bound = handle.spawn(Listener::bind(listen, door)).await.context("cannot start MQTT")?;
+        // It says all there is to say, its causes included.
+        let listener = bound.map_err(|error| anyhow!("{error}"))?;
         let address = listener.address().context("cannot tell the address of MQTT")?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = runtime.spawn(listener.run(async {
+        let ended = handle.spawn(listener.run(async {
             // Told to stop, or the gateway is gone: both end it.
             stopped.await.ok();
         }));
-        Ok(Mqtt { address, stop, ended, runtime })
+        Ok(Mqtt { address, stop, ended, threads })
     }
 
     pub(crate) async fn stop(self) {
@@ -85,7 +98,7 @@ impl Mqtt {
         if let Err(error) = self.ended.await {
             tracing::error!(%error, "the front door did not end in order");
         }
-        self.runtime.shutdown_background();
+        drop(self.threads);
     }
 }
 

@@ -122,3 +122,69 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     *rest = tail;
     Some(*head)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: [u8; 32] = [3; 32];
+
+    fn entry() -> Entry {
+        let event = Event::SettingChanged { key: "campus.name".to_owned(), value: Some("North".to_owned()) };
+        Entry { seq: Seq(7), at: Moment::from_millis(1_772_000_000_000), by: Actor::Cli, event }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Decoded> {
+        decode(7, bytes).ok().filter(|decoded| decoded.follows(&KEY, &GENESIS, bytes))
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let (bytes, chain) = encode(&KEY, &GENESIS, &entry()).unwrap();
+        let decoded = read(&bytes).unwrap();
+        assert_eq!((decoded.entry, decoded.chain), (entry(), chain));
+    }
+
+    #[test]
+    fn an_entry_follows_only_the_one_before_it_and_only_with_its_key() {
+        let (bytes, chain) = encode(&KEY, &GENESIS, &entry()).unwrap();
+        let decoded = decode(7, &bytes).unwrap();
+        assert!(!decoded.follows(&KEY, &chain, &bytes));
+        assert!(!decoded.follows(&[4; 32], &GENESIS, &bytes));
+    }
+
+    #[test]
+    fn a_changed_byte_or_a_cut_is_noticed_wherever_it_is() {
+        let (bytes, _) = encode(&KEY, &GENESIS, &entry()).unwrap();
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 0x10;
+            assert!(read(&changed).is_none(), "changed at {place}");
+            assert!(read(&bytes[..place]).is_none(), "cut at {place}");
+        }
+        assert!(read(&[bytes.as_slice(), &[0]].concat()).is_none());
+    }
+
+    #[test]
+    fn damage_is_told_without_the_key_from_a_newer_version_and_another_place() {
+        let (mut bytes, _) = encode(&KEY, &GENESIS, &entry()).unwrap();
+        assert!(matches!(decode(8, &bytes), Err(StoreError::Damaged { seq: 8, .. })));
+        bytes[HEADER] ^= 1;
+        assert!(matches!(decode(7, &bytes), Err(StoreError::Damaged { seq: 7, what: "checksum" })));
+        bytes[4] = VERSION + 1;
+        assert!(matches!(decode(7, &bytes), Err(StoreError::Newer { found: 2, known: 1 })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            start in prop::option::of(Just(b"RCL1\x01\x07\0\0\0\0\0\0\0".to_vec())),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let bytes = [start.unwrap_or_default(), bytes].concat();
+            prop_assert!(read(&bytes).is_none());
+        }
+    }
+}

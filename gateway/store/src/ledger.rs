@@ -27,7 +27,7 @@ const CACHE_BYTES: usize = 64 << 20;
 pub struct ChainKey(pub [u8; 32]);
 
 /// The file, and where its chain stands.
-pub struct Ledger {
+pub(crate) struct Ledger {
     path: PathBuf,
     pub(crate) key: ChainKey,
     /// Absent while it is being reopened, and once it is closed.

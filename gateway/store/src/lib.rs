@@ -7,7 +7,7 @@
 //! room that names the storage engine.
 //!
 //! The way of an append: [`Store::append`] puts it into a bounded queue; the writer drains what has
-//! gathered into one transaction, commits, hands the entries to the [`views`], and then tells everyone
+//! gathered into one transaction, commits, hands the entries to the [`Views`], and then tells everyone
 //! who waits. Whoever wants to read what they wrote waits for the views to have seen it.
 
 mod append;
@@ -19,7 +19,7 @@ mod keys;
 mod ledger;
 mod register;
 mod tables;
-pub mod views;
+mod views;
 mod writer;
 
 use std::path::Path;
@@ -30,10 +30,12 @@ use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
+use ledger::Ledger;
+
 pub use append::{Append, Appended, Credential, Expect, Failure, Line};
 pub use error::StoreError;
 pub use keys::RootKey;
-pub use ledger::{ChainKey, Ledger};
+pub use ledger::ChainKey;
 pub use register::Register;
 pub use views::Views;
 pub use writer::{Commit, Full, OnCommit};

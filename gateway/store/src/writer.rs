@@ -159,10 +159,10 @@ impl Writer {
         for append in batch {
             answers.push(self.stage(&transaction, &mut head, append)?);
         }
-        if head.last == self.head.last {
-            transaction.abort()?;
-        } else {
+        if answers.iter().any(|answer| matches!(answer, Answer::Committed(_))) {
             transaction.commit()?;
+        } else {
+            transaction.abort()?;
         }
         self.head = head;
         self.ledger.set_last(head.last);

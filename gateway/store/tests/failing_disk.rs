@@ -12,10 +12,10 @@ mod common;
 use std::path::Path;
 
 use common::disk::Disk;
-use common::{append, append_as, created, open, setting, step, unmatched};
+use common::{SESSION, append, append_as, created, open, setting, step, unmatched};
 use rollcall_domain::event::Event;
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Appended, Failure, Store};
+use rollcall_store::{Appended, Expect, Failure, Line, Store};
 use tempfile::tempdir;
 
 fn events(store: &Store) -> Vec<Event> {
@@ -98,8 +98,24 @@ fn a_commit_that_reached_the_disk_although_it_was_reported_as_failed_counts() {
     store.views().read(|state| assert_eq!(state.scans.get(&key), Some(&Seq(3))));
 }
 
-/// The store stays down with this in place of its ledger, and comes back with its own.
-fn refuses(replace: impl FnOnce(&Disk, &Path)) {
+#[test]
+fn what_was_decided_after_a_commit_that_failed_is_stale_whatever_its_version() {
+    let disk = Disk::new();
+    let store = store_on(&disk);
+    disk.fail();
+    let line = Line::default();
+    let expect = |version| Some(Expect { session: SESSION, version, line: line.clone() });
+    assert!(failed(&append_as(&store, vec![step()], None, expect(1))));
+    // Somebody else's step is on the disk.
+    let copy = copy_with(&disk, vec![step()]);
+    disk.put_in(copy.path());
+    insist(&store, &setting("2"));
+    assert!(matches!(append_as(&store, vec![step()], None, expect(2)), Appended::Stale));
+}
+
+/// The store stays down with this in place of its ledger, and comes back with its own. Tells whether a
+/// ledger lay there meanwhile.
+fn refuses(replace: impl FnOnce(&Disk, &Path)) -> bool {
     let disk = Disk::new();
     let store = store_on(&disk);
     let copy = copy_with(&disk, vec![]);
@@ -111,13 +127,15 @@ fn refuses(replace: impl FnOnce(&Disk, &Path)) {
         assert!(failed(&append(&store, vec![setting("3")])));
     }
     assert!(!store.is_up());
+    let lay_there = Store::is_in(disk.folder());
     disk.put_in(copy.path());
     assert_eq!(insist(&store, &setting("4")), [Seq(3)]);
+    lay_there
 }
 
 #[test]
 fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one() {
-    refuses(|disk, _| disk.pull_out());
+    assert!(!refuses(|disk, _| disk.pull_out()));
 }
 
 #[test]
@@ -129,9 +147,9 @@ fn a_ledger_that_has_lost_what_was_acknowledged_is_not_gone_on_with() {
 }
 
 #[test]
-fn another_ledger_is_not_gone_on_with() {
+fn another_ledger_of_the_same_length_is_not_gone_on_with() {
     refuses(|disk, folder| {
-        append(&open(folder), vec![created(), setting("other"), setting("other")]);
+        append(&open(folder), vec![created(), setting("other")]);
         disk.put_in(folder);
     });
 }

@@ -71,6 +71,18 @@ fn the_last_that_was_written_of_somebody_is_read_also_after_opening_again() {
 }
 
 #[test]
+fn a_secret_that_comes_without_any_event_is_on_disk_too_when_it_is_answered() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let (sender, receiver) = channel();
+    let append = Append::new(vec![], move |appended| sender.send(appended).unwrap());
+    let credentials = vec![Credential::DeviceSecret { device: gate(), hash: "of a secret".to_owned() }];
+    assert!(store.append(Append { credentials, ..append }).is_ok());
+    assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
+    assert_eq!(store.register().device_secret(&gate()).unwrap().as_deref(), Some("of a secret"));
+}
+
+#[test]
 fn what_came_with_an_event_that_was_not_written_is_not_there_either() {
     let (disk, next) = (Disk::new(), tempdir().unwrap());
     let store = open(disk.folder());

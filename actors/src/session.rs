@@ -198,10 +198,8 @@ impl SessionActor {
                 if self.waiting.is_empty() {
                     self.decided = self.committed.clone();
                     self.line = Line::default();
-                } else {
-                    // What was decided with it in mind never happened.
-                    context.stop();
                 }
+                // Otherwise what was decided with it in mind is refused as stale, which ends this actor.
             }
             Appended::Stale => {
                 if let Waiting::Command(waiting) = waiting {

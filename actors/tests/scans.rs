@@ -134,6 +134,45 @@ fn wish(student: u64, mark: Mark) -> Wish {
 }
 
 #[actix::test]
+async fn a_scan_sent_again_meanwhile_disturbs_nobody_who_watches() {
+    let campus = Campus::new().await;
+    campus.deed(Deed::Open).await.unwrap();
+    let mut frames = campus.watch().await.unwrap();
+    let answers = [("a", "S1"), ("a", "S1"), ("b", "S2")].map(|(id, who)| campus.submit(id, who));
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    assert!(matches!(frames.recv().await, Some(Frame::Snapshot(_))));
+    for student in [1, 2] {
+        let Some(Frame::Delta(delta)) = frames.recv().await else { panic!("no delta") };
+        assert_eq!(delta.row.as_ref().map(|row| row.student), Some(StudentId(student)));
+    }
+}
+
+#[actix::test]
+async fn a_snapshot_shows_nothing_that_is_not_on_disk() {
+    let campus = Campus::new().await;
+    campus.deed(Deed::Open).await.unwrap();
+    let last = campus.store.last();
+    let answer = campus.submit("a", "S1");
+    let mut frames = campus.watch().await.unwrap();
+    let Some(Frame::Snapshot(snapshot)) = frames.recv().await else { panic!("no snapshot") };
+    answer.await.unwrap().unwrap();
+    assert_eq!(snapshot.counts.present, u32::from(snapshot.seq > last));
+}
+
+#[actix::test]
+async fn who_watches_and_cannot_keep_up_is_let_go() {
+    let campus = Campus::new().await;
+    campus.deed(Deed::Open).await.unwrap();
+    let (to, mut frames) = mpsc::channel(1);
+    campus.supervisor.send(Watch { session: SESSION, to }).await.unwrap().unwrap();
+    campus.scan("a", "S1").await.unwrap();
+    assert!(matches!(frames.recv().await, Some(Frame::Snapshot(_))));
+    assert!(frames.recv().await.is_none());
+}
+
+#[actix::test]
 async fn a_command_that_the_rules_refuse_says_why_and_writes_nothing() {
     let campus = Campus::new().await;
     let before = campus.store.views().seen();

@@ -4,9 +4,9 @@
 //! only names and first results; keeps what is decided apart from what is on disk, and shows only the
 //! latter; answers every scan and every command once it is on disk, in the order in which they were decided.
 //!
-//! Refuses: going on when the ledger says otherwise. An append that was stale or failed means that what
-//! was decided since is worthless: the actor ends, scans on their way go back to the supervisor, and the
-//! next of them starts it anew from the ledger.
+//! Refuses: going on when the ledger says otherwise. An append that was stale, there already, or failed means
+//! that what was decided since is worthless: the actor ends, scans on their way go back to the supervisor, and
+//! the next of them starts it anew from the ledger.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -195,11 +195,8 @@ impl SessionActor {
                 if let Waiting::Scan(.., ticket) = waiting {
                     self.done(ticket, entry.seq, self.house.first_result(&entry));
                 }
-                if self.waiting.is_empty() {
-                    self.decided = self.committed.clone();
-                    self.line = Line::default();
-                }
-                // Otherwise what was decided with it in mind is refused as stale, which ends this actor.
+                // What was decided with it in mind never happened.
+                context.stop();
             }
             Appended::Stale => {
                 if let Waiting::Command(waiting) = waiting {

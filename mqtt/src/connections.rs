@@ -129,8 +129,9 @@ impl Connections {
         let mut register = self.register();
         register.open = register.open.saturating_sub(1);
         let mut entries = write(&seat.group);
-        entries.retain(|entry| entry.number != seat.number);
-        if entries.is_empty() {
+        let own = entries.extract_if(.., |entry| entry.number == seat.number).count();
+        // One that was taken over is no longer in its group, which may not even be its identity's any more.
+        if own > 0 && entries.is_empty() {
             drop(entries);
             register.groups.remove(&seat.identity);
             if let Identity::Device(device) = &seat.identity {
@@ -172,8 +173,10 @@ impl Downlink for Connections {
     fn command(&self, device: &DeviceId, command: Command) -> Result<(), NotConnected> {
         let group = self.group(device).ok_or(NotConnected)?;
         let note = Note { purpose: Purpose::Command, payload: device_words::command(&command).into() };
-        read(&group).iter().for_each(|entry| entry.tell(note.clone()));
-        Ok(())
+        let entries = read(&group);
+        entries.iter().for_each(|entry| entry.tell(note.clone()));
+        // The last one may have left since the group was looked up.
+        if entries.is_empty() { Err(NotConnected) } else { Ok(()) }
     }
 
     fn revoke(&self, device: &DeviceId) {
@@ -218,4 +221,64 @@ fn read(group: &Group) -> std::sync::RwLockReadGuard<'_, Vec<Entry>> {
 
 fn write(group: &Group) -> std::sync::RwLockWriteGuard<'_, Vec<Entry>> {
     group.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_domain::moment::Moment;
+    use rollcall_domain::ports::Heartbeat;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<&'static str>>);
+
+    impl Presence for Told {
+        fn connected(&self, _: &DeviceId) {
+            self.0.lock().unwrap().push("+");
+        }
+
+        fn disconnected(&self, _: &DeviceId) {
+            self.0.lock().unwrap().push("-");
+        }
+
+        fn heartbeat(&self, _: &DeviceId, _: Heartbeat, _: Moment) {}
+    }
+
+    fn gate() -> DeviceId {
+        DeviceId::parse("gate").unwrap()
+    }
+
+    fn enter(connections: &Arc<Connections>) -> Seat {
+        let revocations = connections.revocations();
+        connections.enter(&Identity::Device(gate()), "same", revocations).unwrap()
+    }
+
+    #[test]
+    fn one_that_was_taken_over_and_leaves_late_takes_nobody_with_it() {
+        let told = Arc::new(Told::default());
+        let connections = Connections::new(told.clone());
+        let first = enter(&connections);
+        let second = enter(&connections);
+        drop(second);
+        let third = enter(&connections);
+        drop(first);
+        assert_eq!(*told.0.lock().unwrap(), ["+", "-", "+"]);
+        connections.revoke(&gate());
+        assert_eq!(*third.ended.borrow(), Some(Leave::Revoked));
+        drop(third);
+        assert_eq!(connections.open(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_does_not_look_at_its_mail_is_ended_instead_of_losing_any() {
+        let connections = Connections::new(Arc::new(Told::default()));
+        let seat = enter(&connections);
+        for _ in 0..MAILBOX {
+            connections.command(&gate(), Command::Reboot).unwrap();
+        }
+        assert_eq!(*seat.ended.borrow(), None);
+        connections.command(&gate(), Command::Reboot).unwrap();
+        assert_eq!(*seat.ended.borrow(), Some(Leave::Unresponsive));
+    }
 }

@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Interval, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::door::FrontDoor;
 use crate::error::MqttError;
 
 /// How long connections get for their last words.
 const STOP: Duration = Duration::from_millis(900);
+/// Between two failed accepts.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A TCP port behind which the front door is.
 pub struct Listener {
@@ -43,7 +45,7 @@ impl Listener {
     /// Accepts until `shutdown` is done, then ends every connection of this front door.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let mut patience = interval(Duration::from_millis(50));
+        let mut patience = patience();
         let mut open = JoinSet::new();
         loop {
             tokio::select! {
@@ -59,6 +61,13 @@ impl Listener {
         self.door.inner.ports.connections.stop();
         last_words(open).await;
     }
+}
+
+/// Spaces failed accepts. What passed while all went well is not made up for.
+fn patience() -> Interval {
+    let mut patience = interval(PAUSE);
+    patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    patience
 }
 
 /// Most likely out of file descriptors: asking again at once would only burn the processor.
@@ -90,4 +99,22 @@ async fn serve(stream: TcpStream, peer: SocketAddr, door: FrontDoor) {
         tracing::debug!(peer, %error, "the client left while it was accepted");
     }
     door.serve(stream, &peer).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_hour_without_trouble_failed_accepts_are_still_spaced() {
+        let mut patience = patience();
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        let error = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+        let ten_failures = async {
+            for _ in 0..10 {
+                not_accepted(&error, &mut patience).await;
+            }
+        };
+        assert!(timeout(Duration::from_millis(400), ten_failures).await.is_err());
+    }
 }

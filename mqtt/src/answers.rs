@@ -6,8 +6,10 @@
 use rollcall_domain::ports::{Completion, NotTaken, ScanResult};
 use tokio::sync::mpsc;
 
-use crate::connection::Completed;
-use crate::session::Slot;
+use crate::owed::Slot;
+
+/// A scan, and what became of it.
+pub(crate) type Completed = (Slot, Result<ScanResult, NotTaken>);
 
 pub(crate) struct Answers(mpsc::Sender<Completed>);
 

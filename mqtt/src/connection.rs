@@ -1,8 +1,7 @@
-//! One task per connection: bytes in, bytes out, and what they wait for.
+//! One task per connection: what it waits for, and what it does then.
 //!
-//! Promises: what happened since the last wake-up leaves in one write; a client that does not read stops
-//! being read; when the intake is full nothing more is read until it has room; when the gateway stops,
-//! what is on its way to the disk may still be acknowledged.
+//! Promises: when the intake is full nothing more is read until it has room; when the gateway stops or the
+//! client says goodbye, what is on its way to the disk gets a moment to arrive there.
 //!
 //! Refuses: deciding anything about packets; that is the session's.
 
@@ -10,35 +9,32 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rollcall_dialects::native::MOST_SCANS;
 use rollcall_dialects::topics::{Purpose, native};
-use rollcall_domain::ports::{NotTaken, ScanResult, Submission};
+use rollcall_domain::ports::Submission;
 use rollcall_domain::scan::RawScan;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::access::Identity;
-use crate::answers::{Answers, answers};
-use crate::codec::{self, Connect, Packet, PacketId, Request, Version, Writer};
+use crate::answers::{Answers, Completed, answers};
+use crate::codec::{self, Connect, Packet, PacketId, Request, Version};
 use crate::connections::{Note, Seat};
 use crate::door::Inner;
 use crate::leave::Leave;
 use crate::links::{Follower, Noticed};
 use crate::observer::Refused;
-use crate::session::{Effect, Session, Slot, Step, WINDOW};
+use crate::owed::{Slot, WINDOW};
+use crate::session::{Effect, Session, Step};
 use crate::silence::Silence;
 use crate::upload::Received;
-use crate::welcome::{READ_SIZE, keep_alive, welcome};
+use crate::welcome::{keep_alive, welcome};
+use crate::wire::Wire;
 
-/// Outgoing bytes beyond which a client is not read and not forwarded to.
-const HIGH_WATER: usize = 64 * 1024;
 /// How often a scan that found the intake full asks again.
 const RETRY: Duration = Duration::from_millis(1);
-/// How long a client gets to take the last bytes.
-const FAREWELL: Duration = Duration::from_millis(300);
-/// How long a stopping gateway waits for what is on its way to the disk.
+/// How long a connection that ends waits for what is on its way to the disk.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Serves one client until it leaves, and says why it did.
@@ -46,59 +42,42 @@ pub(crate) async fn serve<S>(stream: S, peer: &str, door: &Arc<Inner>) -> Leave
 where
     S: AsyncRead + AsyncWrite + Send,
 {
-    let (mut read, mut write) = tokio::io::split(stream);
-    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
-    let (connect, seat) = match enter(&mut read, (&mut input, &mut output), peer, door).await {
+    let mut wire = Wire::new(stream);
+    let (connect, seat) = match enter(&mut wire, peer, door).await {
         Ok(known) => known,
         Err(reason) => {
-            farewell(&mut write, &mut output).await;
+            wire.farewell().await;
             return reason;
         }
     };
     let version = connect.version;
-    let period = Silence::period(keep_alive(&connect, door.settings.idle));
-    let (told, completed) = answers(WINDOW + MOST_SCANS);
-    let mut connection = Connection {
-        session: Session::new(&connect, seat.identity.clone(), door.settings.zone.clone()),
-        version,
-        peer,
-        input,
-        output,
-        parked: VecDeque::new(),
-        told,
-        follower: None,
-        silence: Silence::new(),
-        seat,
-        ended: false,
-        door,
-    };
+    let mut connection = Connection::new(&connect, seat, wire, peer, door);
+    // The secret in it, and the bytes it was read from, are needed no longer.
+    drop(connect);
     door.ports.observer.connections(door.ports.connections.open());
-    let mut io =
-        Io { read: &mut read, write: &mut write, completed, ticks: every(period), retry: every(RETRY) };
-    let mut reason = connection.run(&mut io).await;
-    if reason == Leave::Stopping {
-        reason = connection.drain(&mut io).await;
+    let reason = connection.run().await;
+    if matches!(reason, Leave::Stopping | Leave::Asked) {
+        connection.drain().await;
     }
     connection.flush_effects();
-    let Connection { mut output, seat, .. } = connection;
+    let Connection { mut wire, seat, .. } = connection;
     drop(seat);
     door.ports.observer.connections(door.ports.connections.open());
     if let Some(code) = reason.code() {
-        Writer { version, out: &mut output }.disconnect(code);
+        wire.writer(version).disconnect(code);
     }
-    farewell(&mut write, &mut output).await;
+    wire.farewell().await;
     reason
 }
 
 /// Lets the client in, for as long as it may take.
-async fn enter<S: AsyncRead>(
-    read: &mut ReadHalf<S>,
-    buffers: (&mut BytesMut, &mut BytesMut),
+async fn enter<S: AsyncRead + AsyncWrite>(
+    wire: &mut Wire<S>,
     peer: &str,
     door: &Arc<Inner>,
 ) -> Result<(Connect, Seat), Leave> {
     let mut stopping = door.ports.connections.stopping();
-    let entering = timeout(door.settings.connect_deadline, welcome(read, buffers, peer, door));
+    let entering = timeout(door.settings.connect_deadline, welcome(wire, peer, door));
     let welcomed = tokio::select! {
         welcomed = entering => welcomed,
         _ = stopping.wait_for(|stopping| *stopping) => return Err(Leave::Stopping),
@@ -109,32 +88,10 @@ async fn enter<S: AsyncRead>(
     })
 }
 
-async fn farewell<W: AsyncWrite>(write: &mut WriteHalf<W>, output: &mut BytesMut) {
-    let last = async {
-        write.write_all(output).await?;
-        write.shutdown().await
-    };
-    if !matches!(timeout(FAREWELL, last).await, Ok(Ok(()))) {
-        tracing::debug!("the client left before its last answer");
-    }
-}
-
-/// What a connection waits on.
-struct Io<'a, S> {
-    read: &'a mut ReadHalf<S>,
-    write: &'a mut WriteHalf<S>,
-    completed: mpsc::Receiver<Completed>,
-    ticks: Interval,
-    retry: Interval,
-}
-
-pub(crate) type Completed = (Slot, Result<ScanResult, NotTaken>);
-
 /// What woke a connection.
 enum Woke {
-    Wrote(std::io::Result<usize>),
+    Moved(std::io::Result<()>),
     Completed,
-    Read(std::io::Result<usize>),
     Note(Option<Note>),
     Noticed(Option<Noticed>),
     Retry,
@@ -142,35 +99,58 @@ enum Woke {
     End(Leave),
 }
 
-struct Connection<'a> {
+struct Connection<'a, S> {
     session: Session,
     version: Version,
     peer: &'a str,
-    input: BytesMut,
-    output: BytesMut,
+    wire: Wire<S>,
     /// Scans that the intake had no room for; nothing is read until it has.
     parked: VecDeque<Box<Submission>>,
     told: Answers,
+    completed: mpsc::Receiver<Completed>,
     follower: Option<Follower>,
     silence: Silence,
+    ticks: Interval,
+    retry: Interval,
     seat: Seat,
-    /// The client closed its side; what it had sent is still served.
-    ended: bool,
     door: &'a Arc<Inner>,
 }
 
-impl Connection<'_> {
-    async fn run<S: AsyncRead + AsyncWrite>(&mut self, io: &mut Io<'_, S>) -> Leave {
-        let mut batch = Vec::with_capacity(WINDOW);
+impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
+    fn new(connect: &Connect, seat: Seat, wire: Wire<S>, peer: &'a str, door: &'a Arc<Inner>) -> Self {
+        let (told, completed) = answers(WINDOW + MOST_SCANS);
+        Connection {
+            session: Session::new(connect, seat.identity.clone(), door.settings.zone.clone()),
+            version: connect.version,
+            peer,
+            wire,
+            parked: VecDeque::new(),
+            told,
+            completed,
+            follower: None,
+            silence: Silence::new(),
+            ticks: every(Silence::period(keep_alive(connect, door.settings.idle))),
+            retry: every(RETRY),
+            seat,
+            door,
+        }
+    }
+
+    async fn run(&mut self) -> Leave {
+        let mut batch = Vec::new();
         loop {
             if let Err(reason) = self.serve_input().await {
                 return reason;
             }
             self.flush_effects();
-            if self.ended && self.parked.is_empty() && self.session.owes_nothing() && self.output.is_empty() {
+            if self.wire.has_ended()
+                && self.parked.is_empty()
+                && self.session.owes_nothing()
+                && self.wire.is_done()
+            {
                 return Leave::Closed;
             }
-            let woke = self.wait(io, &mut batch).await;
+            let woke = self.wait(&mut batch).await;
             if let Err(reason) = self.woken(woke, &mut batch).await {
                 return reason;
             }
@@ -178,66 +158,55 @@ impl Connection<'_> {
     }
 
     /// Sleeps until something happens. Every arm can be cancelled without losing anything.
-    async fn wait<S: AsyncRead + AsyncWrite>(
-        &mut self,
-        io: &mut Io<'_, S>,
-        batch: &mut Vec<Completed>,
-    ) -> Woke {
-        let reads = self.reads();
-        let calm = self.output.len() < HIGH_WATER && !self.session.is_behind();
-        self.input.reserve(if reads { READ_SIZE } else { 0 });
+    async fn wait(&mut self, batch: &mut Vec<Completed>) -> Woke {
+        let may_read = self.serves();
+        let calm = self.wire.is_calm() && !self.session.is_behind();
         tokio::select! {
             biased;
             end = ended(&mut self.seat.ended) => Woke::End(end),
-            written = io.write.write_buf(&mut self.output), if !self.output.is_empty() => Woke::Wrote(written),
-            _ = io.completed.recv_many(batch, WINDOW), if !self.session.owes_nothing() => Woke::Completed,
+            _ = self.completed.recv_many(batch, WINDOW), if !self.session.owes_nothing() => Woke::Completed,
             note = self.seat.mailbox.recv(), if calm => Woke::Note(note),
-            got = io.read.read_buf(&mut self.input), if reads => Woke::Read(got),
+            moved = self.wire.exchange(may_read), if self.wire.can_move(may_read) => Woke::Moved(moved),
             notice = next_notice(&mut self.follower), if calm && self.follower.is_some() => Woke::Noticed(notice),
-            _ = io.retry.tick(), if !self.parked.is_empty() => Woke::Retry,
-            _ = io.ticks.tick() => Woke::Tick,
+            _ = self.retry.tick(), if !self.parked.is_empty() => Woke::Retry,
+            _ = self.ticks.tick() => Woke::Tick,
         }
     }
 
     async fn woken(&mut self, woke: Woke, batch: &mut Vec<Completed>) -> Result<(), Leave> {
         match woke {
-            Woke::Wrote(Ok(0) | Err(_)) => Err(Leave::Closed),
+            Woke::Moved(Err(_)) => Err(Leave::Closed),
             Woke::Completed => self.settle(batch),
-            Woke::Read(Ok(0) | Err(_)) => {
-                self.ended = true;
-                Ok(())
-            }
             Woke::Note(Some(Note { purpose, payload })) => {
-                self.session.own_message(purpose, payload, &mut self.output)
+                self.session.own_message(purpose, payload, self.wire.output())
             }
             Woke::Noticed(notice) => self.notice(notice).await,
             // While the gateway makes the client wait, its silence is no fault of its own.
-            Woke::Tick if self.parked.is_empty() && self.session.takes_more() && self.silence.tick() => {
-                Err(Leave::Silent)
-            }
+            Woke::Tick if self.serves() && self.silence.tick() => Err(Leave::Silent),
             Woke::End(reason) => Err(reason),
-            Woke::Wrote(Ok(_)) | Woke::Read(Ok(_)) | Woke::Note(None) | Woke::Retry | Woke::Tick => Ok(()),
+            Woke::Moved(Ok(())) | Woke::Note(None) | Woke::Retry | Woke::Tick => Ok(()),
         }
     }
 
-    /// True while the client may send more.
-    fn reads(&self) -> bool {
-        !self.ended && self.parked.is_empty() && self.session.takes_more() && self.output.len() < HIGH_WATER
+    /// False while the gateway makes the client wait.
+    fn serves(&self) -> bool {
+        self.parked.is_empty() && self.session.takes_more()
     }
 
     /// Serves every whole packet that has arrived, until something must be waited for.
     async fn serve_input(&mut self) -> Result<(), Leave> {
         self.submit_parked();
-        if self.input.is_empty() {
+        if !self.wire.has_input() {
             return Ok(());
         }
         let limit = usize::try_from(self.door.settings.max_packet_bytes).unwrap_or(usize::MAX);
         let clock = &self.door.ports.clock;
         let is_watched = self.door.links.is_watched();
         let received = Received { at: clock.now(), after: clock.monotonic(), is_watched };
-        while self.parked.is_empty() && self.session.takes_more() && self.output.len() < HIGH_WATER {
-            let packet = codec::next_frame(&mut self.input, limit)
-                .and_then(|frame| frame.map(|frame| codec::packet(self.version, frame)).transpose());
+        while self.serves() && self.wire.is_calm() {
+            let frame = self.wire.frame(limit);
+            let packet =
+                frame.and_then(|frame| frame.map(|frame| codec::packet(self.version, frame)).transpose());
             let packet = match packet {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(()),
@@ -250,7 +219,7 @@ impl Connection<'_> {
             if let Packet::Publish(publish) = &packet {
                 self.door.ports.observer.published(publish.receipt.qos());
             }
-            match self.session.handle(packet, received, &mut self.output) {
+            match self.session.handle(packet, received, self.wire.output()) {
                 Step::Done => {}
                 Step::Leave(reason) => return Err(reason),
                 Step::Follow { id, requests } => self.follow(id, requests).await,
@@ -282,7 +251,7 @@ impl Connection<'_> {
 
     fn settle(&mut self, batch: &mut Vec<Completed>) -> Result<(), Leave> {
         for (slot, answer) in batch.drain(..) {
-            if let Step::Leave(reason) = self.session.answered(slot, answer, &mut self.output) {
+            if let Step::Leave(reason) = self.session.answered(slot, answer, self.wire.output()) {
                 return Err(reason);
             }
         }
@@ -316,19 +285,19 @@ impl Connection<'_> {
         }
     }
 
-    /// Waits for what is on its way to the disk, reading nothing more.
-    async fn drain<S: AsyncRead + AsyncWrite>(&mut self, io: &mut Io<'_, S>) -> Leave {
+    /// Waits for what is on its way to the disk, reading nothing more. Also where the client hears nothing
+    /// any more, others are told what became of its scans.
+    async fn drain(&mut self) {
         self.parked.clear();
         let settled = async {
             let mut batch = Vec::new();
-            while !self.session.owes_nothing() && io.completed.recv_many(&mut batch, WINDOW).await > 0 {
+            while !self.session.owes_nothing() && self.completed.recv_many(&mut batch, WINDOW).await > 0 {
                 self.settle(&mut batch)?;
             }
-            Ok(())
+            Ok::<(), Leave>(())
         };
-        match timeout(GRACE, settled).await {
-            Ok(Err(reason)) => reason,
-            Ok(Ok(())) | Err(_) => Leave::Stopping,
+        if timeout(GRACE, settled).await.is_err() {
+            tracing::debug!(peer = self.peer, "some scans were not on disk when their connection ended");
         }
     }
 
@@ -338,13 +307,13 @@ impl Connection<'_> {
             self.follower = self.door.links.follow().await;
         }
         let linked = self.follower.is_some();
-        self.session.subscribe(id, requests, linked, &mut self.output);
+        self.session.subscribe(id, requests, linked, self.wire.output());
     }
 
     async fn notice(&mut self, notice: Option<Noticed>) -> Result<(), Leave> {
         match notice {
             Some(Noticed::Message(message)) => {
-                self.session.forward(&message.topic, message.payload, &mut self.output)?;
+                self.session.forward(&message.topic, message.payload, self.wire.output())?;
             }
             Some(Noticed::Paused) => {
                 let follower = self.follower.take();

@@ -65,11 +65,12 @@ impl Delivery {
         Ok(())
     }
 
-    /// The client acknowledged; false if it was not sent anything under this id.
-    pub(crate) fn acknowledged(&mut self, id: PacketId, out: &mut BytesMut) -> bool {
-        let known = self.unacknowledged.remove(&id);
+    /// The client acknowledged. Twice, or of an earlier connection, does no harm and is no reason to drop it.
+    pub(crate) fn acknowledged(&mut self, id: PacketId, out: &mut BytesMut) {
+        if !self.unacknowledged.remove(&id) {
+            tracing::debug!(id = id.get(), "the client acknowledged what it was not sent");
+        }
         self.send_backlog(out);
-        known
     }
 
     fn send_backlog(&mut self, out: &mut BytesMut) {

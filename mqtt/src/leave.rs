@@ -16,7 +16,7 @@ pub enum Leave {
     Silent,
     #[error("the client sent what is not MQTT: {0}")]
     Malformed(Malformed),
-    #[error("the client answered a message it was not sent")]
+    #[error("the client answered a message as one of QoS 2, which it was not")]
     Protocol,
     #[error("the client did something it may not")]
     NotAuthorized,

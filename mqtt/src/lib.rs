@@ -6,9 +6,10 @@
 //! Refuses: knowing what a scan means. It stamps it with the connection's identity and hands it on.
 //! This is the only room that names the embedded broker.
 //!
-//! The way of a scan: [`Listener`] -> `connection` (bytes) -> [`codec`] (packets) -> `session` (what is
-//! owed) -> `upload` (the dialect) -> [`ScanIntake`](rollcall_domain::ports::ScanIntake), and back as a
-//! completion -> `session` -> PUBACK, and the result to every connection of the device in [`Connections`].
+//! The way of a scan: [`Listener`] -> `wire` (bytes) -> [`codec`] (packets) -> `session` (what they mean) ->
+//! `upload` (the dialect) -> `connection` -> [`ScanIntake`](rollcall_domain::ports::ScanIntake), and back as
+//! a completion -> `owed` (whose turn it is) -> `session` -> PUBACK, and the result to every connection of
+//! the device in [`Connections`].
 
 mod access;
 mod answers;
@@ -23,11 +24,14 @@ mod leave;
 mod links;
 mod listener;
 mod observer;
+mod owed;
 mod rights;
 mod session;
 mod silence;
+mod subscriptions;
 mod upload;
 mod welcome;
+mod wire;
 
 pub use access::{Access, Credentials, Denied, Identity};
 pub use connections::Connections;

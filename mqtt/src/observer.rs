@@ -28,26 +28,12 @@ pub enum Refused {
     Subscribe,
     /// A subscription for which there was no link to the router.
     NoLink,
+    /// A subscription beyond as many as one client may have.
+    TooManyFilters,
     BadPayload,
 }
 
 impl Refused {
-    pub const ALL: [Refused; 13] = [
-        Refused::TooManyConnections,
-        Refused::SlowConnect,
-        Refused::Malformed,
-        Refused::Version,
-        Refused::Authentication,
-        Refused::ClientId,
-        Refused::BadLogin,
-        Refused::NotAllowed,
-        Refused::Unavailable,
-        Refused::Publish,
-        Refused::Subscribe,
-        Refused::NoLink,
-        Refused::BadPayload,
-    ];
-
     pub fn reason(self) -> &'static str {
         match self {
             Refused::TooManyConnections => "too_many_connections",
@@ -62,6 +48,7 @@ impl Refused {
             Refused::Publish => "publish",
             Refused::Subscribe => "subscribe",
             Refused::NoLink => "no_link",
+            Refused::TooManyFilters => "too_many_filters",
             Refused::BadPayload => "bad_payload",
         }
     }

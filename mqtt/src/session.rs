@@ -1,11 +1,11 @@
-//! What one connection owes its client, and what a packet means to it. No I/O, no clock.
+//! What a packet means to one connection, and what its client is told. No I/O, no clock.
 //!
-//! Promises: an upload is acknowledged when every scan in it is on disk and never before, in the order in
-//! which uploads came; a scan that was not taken is never acknowledged; each UNSUBSCRIBE is answered.
+//! Promises: each packet that wants an answer gets one; what became of a scan is told to the device, to its
+//! other connections and to who watches the campus, after its commit.
 //!
 //! Refuses: keeping anything beyond the connection; subscriptions end with it, and v5 is told so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,24 +17,19 @@ use rollcall_domain::ports::{Heartbeat, NotTaken, ScanResult};
 use rollcall_domain::scan::RawScan;
 
 use crate::access::Identity;
-use crate::codec::{Connect, Packet, PacketId, Publish, QoS, Receipt, Request, Version, Writer};
+use crate::codec::{Connect, Packet, PacketId, Publish, Receipt, Request, Version, Writer};
 use crate::delivery::{Delivery, Message};
 use crate::device_words;
 use crate::leave::Leave;
 use crate::observer::Refused;
+use crate::owed::{Due, Owed, Slot};
 use crate::rights::{self, Subscribing};
+use crate::subscriptions::Subscriptions;
 use crate::upload::{BAD_PAYLOAD, NOT_AUTHORIZED, SUCCESS};
 use crate::upload::{Item, Received, Source, Upload};
 
-/// Scans that may wait for their commit at once on one connection; an array may go beyond it.
-pub(crate) const WINDOW: usize = 256;
-
-/// Names one scan of one upload of one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot {
-    upload: u64,
-    item: usize,
-}
+/// Characters of a client's text that a log line shows.
+const SHOWN: usize = 100;
 
 /// What the connection must do because of a packet.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,27 +58,12 @@ pub(crate) enum Effect {
     Refused(Refused, String),
 }
 
-struct Owed {
-    receipt: Receipt,
-    /// v5's reason, where there are no items to find it from.
-    reason: u8,
-    items: Vec<Item>,
-    open: usize,
-    not_taken: Option<NotTaken>,
-    received_after: Option<Duration>,
-}
-
 pub(crate) struct Session {
     version: Version,
     identity: Identity,
     zone: TimeZone,
-    owed: VecDeque<Owed>,
-    /// The number of the first of `owed`.
-    first: u64,
-    /// Scans whose answers are not known yet.
-    open: usize,
-    own: Vec<(Request, Vec<Purpose>)>,
-    followed: Vec<Request>,
+    owed: Owed,
+    subscriptions: Subscriptions,
     topics: HashMap<Purpose, Arc<str>>,
     delivery: Delivery,
     effects: Vec<Effect>,
@@ -102,11 +82,8 @@ impl Session {
             version: connect.version,
             identity,
             zone,
-            owed: VecDeque::new(),
-            first: 0,
-            open: 0,
-            own: Vec::new(),
-            followed: Vec::new(),
+            owed: Owed::default(),
+            subscriptions: Subscriptions::default(),
             topics,
             delivery,
             effects: Vec::new(),
@@ -115,7 +92,7 @@ impl Session {
 
     /// False while as many uploads wait for their commit as may.
     pub(crate) fn takes_more(&self) -> bool {
-        self.open < WINDOW && self.owed.len() < WINDOW
+        self.owed.takes_more()
     }
 
     pub(crate) fn owes_nothing(&self) -> bool {
@@ -135,11 +112,8 @@ impl Session {
         match packet {
             Packet::Publish(publish) => self.publish(&publish, received, out),
             Packet::PubAck(id) => {
-                if self.delivery.acknowledged(id, out) {
-                    Step::Done
-                } else {
-                    Step::Leave(Leave::Protocol)
-                }
+                self.delivery.acknowledged(id, out);
+                Step::Done
             }
             // A retransmission repeats the first result and writes nothing, so there is nothing to release.
             Packet::PubRel(id) => {
@@ -176,7 +150,7 @@ impl Session {
             (Some(Purpose::Heartbeat), Identity::Device(device)) => self.heartbeat(publish, device, out),
             (Some(_), _) => self.note(publish.receipt, SUCCESS, out),
             (None, _) => {
-                self.effects.push(Effect::Refused(Refused::Publish, shown(&publish.topic)));
+                self.effects.push(Effect::Refused(Refused::Publish, shown(publish.topic.as_str())));
                 match self.version {
                     Version::V311 => Step::Leave(Leave::NotAuthorized),
                     Version::V5 => self.note(publish.receipt, NOT_AUTHORIZED, out),
@@ -196,15 +170,13 @@ impl Session {
         let source = Source { device, zone: &self.zone, received, duplicate: publish.duplicate };
         let Upload { items, scans, rejected } = Upload::read(purpose, &publish.payload, &source);
         if let Some((count, first)) = rejected {
-            let detail = format!("{count} of {} on {}: {}", items.len(), shown(&publish.topic), first.error);
+            let detail =
+                format!("{count} of {} on {}: {}", items.len(), shown(publish.topic.as_str()), first.error);
             self.effects.push(Effect::Refused(Refused::BadPayload, detail));
         }
-        let upload = self.first.wrapping_add(self.owed.len() as u64);
-        let open = scans.len();
+        let (open, receipt) = (scans.len(), publish.receipt);
         let received_after = (open > 0).then_some(received.after);
-        let receipt = publish.receipt;
-        self.open += open;
-        self.owed.push_back(Owed { receipt, reason: SUCCESS, items, open, not_taken: None, received_after });
+        let upload = self.owed.push(Due { receipt, reason: SUCCESS, items, open, received_after });
         if open == 0 {
             return self.settle(out);
         }
@@ -218,7 +190,7 @@ impl Session {
                 other => other,
             },
             Err(error) => {
-                let detail = format!("{}: {error}", shown(&publish.topic));
+                let detail = format!("{}: {error}", shown(publish.topic.as_str()));
                 self.effects.push(Effect::Refused(Refused::BadPayload, detail));
                 self.note(publish.receipt, BAD_PAYLOAD, out)
             }
@@ -227,8 +199,7 @@ impl Session {
 
     /// Acknowledges what waits for no disk, behind what does.
     fn note(&mut self, receipt: Receipt, reason: u8, out: &mut BytesMut) -> Step {
-        let items = Vec::new();
-        self.owed.push_back(Owed { receipt, reason, items, open: 0, not_taken: None, received_after: None });
+        self.owed.push(Due { receipt, reason, items: Vec::new(), open: 0, received_after: None });
         self.settle(out)
     }
 
@@ -239,55 +210,40 @@ impl Session {
         answer: Result<ScanResult, NotTaken>,
         out: &mut BytesMut,
     ) -> Step {
-        let index = usize::try_from(slot.upload.wrapping_sub(self.first)).unwrap_or(usize::MAX);
-        if let Some(owed) = self.owed.get_mut(index) {
-            self.open = self.open.saturating_sub(1);
-            match (answer, owed.items.get_mut(slot.item)) {
-                (Ok(result), Some(item)) => {
-                    owed.open = owed.open.saturating_sub(1);
-                    item.stored(&result);
-                }
-                (Ok(_), None) => {}
-                (Err(why), _) => owed.not_taken = Some(why),
-            }
-        }
+        self.owed.answered(slot, answer);
         self.settle(out)
     }
 
     /// Acknowledges from the front for as long as the answers are known.
     fn settle(&mut self, out: &mut BytesMut) -> Step {
-        while let Some(front) = self.owed.front() {
-            match front.not_taken {
-                Some(NotTaken::StorageUnavailable) => return Step::Leave(Leave::StorageUnavailable),
-                Some(NotTaken::Stopping) => return Step::Leave(Leave::Stopping),
-                None if front.open > 0 => return Step::Done,
-                None => {}
-            }
-            let Some(owed) = self.owed.pop_front() else { return Step::Done };
-            self.first = self.first.wrapping_add(1);
-            if let Err(reason) = self.acknowledge(owed, out) {
-                return Step::Leave(reason);
+        loop {
+            let settled = self.owed.next().and_then(|due| match due {
+                Some(due) => self.acknowledge(due, out).map(|()| true),
+                None => Ok(false),
+            });
+            match settled {
+                Ok(true) => {}
+                Ok(false) => return Step::Done,
+                Err(reason) => return Step::Leave(reason),
             }
         }
-        Step::Done
     }
 
-    fn acknowledge(&mut self, owed: Owed, out: &mut BytesMut) -> Result<(), Leave> {
+    fn acknowledge(&mut self, due: Due, out: &mut BytesMut) -> Result<(), Leave> {
         let answers = || {
-            owed.items.iter().filter_map(|item| match item {
+            due.items.iter().filter_map(|item| match item {
                 Item::Known(answer) => Some(answer.reason),
                 Item::Open { .. } => None,
             })
         };
-        let reason = answers().min().unwrap_or(owed.reason);
-        match owed.receipt {
+        let reason = answers().min().unwrap_or(due.reason);
+        match due.receipt {
             Receipt::None => {}
             Receipt::Ack(id) => self.writer(out).puback(id, reason),
             Receipt::Rec(id) => self.writer(out).pubrec(id, reason),
         }
-        self.effects
-            .extend(owed.received_after.map(|received_after| Effect::Acknowledged { received_after }));
-        for item in owed.items {
+        self.effects.extend(due.received_after.map(|received_after| Effect::Acknowledged { received_after }));
+        for item in due.items {
             let Item::Known(answer) = item else { continue };
             self.effects.push(Effect::Result(answer.result.clone()));
             self.effects.extend(answer.seen.map(Effect::Seen));
@@ -314,34 +270,18 @@ impl Session {
     }
 
     fn grant(&mut self, request: Request, linked: bool) -> u8 {
-        let qos = request.qos.min(QoS::AtLeastOnce);
-        let granted = Request { filter: request.filter, qos };
-        match rights::subscribing(&self.identity, &granted.filter) {
-            Subscribing::Own(purposes) => {
-                self.own.retain(|(other, _)| other.filter != granted.filter);
-                self.own.push((granted, purposes));
-                qos.bits()
+        let filter = shown(request.filter.as_str());
+        match self.subscriptions.grant(&self.identity, request, linked) {
+            Ok(qos) => qos.bits(),
+            Err((what, code)) => {
+                self.effects.push(Effect::Refused(what, filter));
+                if self.version == Version::V5 { code } else { 0x80 }
             }
-            Subscribing::Follow if linked => {
-                self.followed.retain(|other| other.filter != granted.filter);
-                self.followed.push(granted);
-                qos.bits()
-            }
-            Subscribing::Follow => self.refuse_filter(Refused::NoLink, &granted.filter, 0x97),
-            Subscribing::Denied => self.refuse_filter(Refused::Subscribe, &granted.filter, NOT_AUTHORIZED),
         }
     }
 
-    fn refuse_filter(&mut self, what: Refused, filter: &Filter, code: u8) -> u8 {
-        self.effects.push(Effect::Refused(what, format!("{:?}", filter.as_str())));
-        if self.version == Version::V5 { code } else { 0x80 }
-    }
-
     fn unsubscribe(&mut self, filter: &Filter) -> u8 {
-        let before = self.own.len() + self.followed.len();
-        self.own.retain(|(request, _)| request.filter != *filter);
-        self.followed.retain(|request| request.filter != *filter);
-        if self.own.len() + self.followed.len() < before { 0x00 } else { 0x11 }
+        if self.subscriptions.remove(filter) { 0x00 } else { 0x11 }
     }
 
     /// A message from the gateway to this device, if it listens: one copy, at the best QoS it asked for.
@@ -351,16 +291,14 @@ impl Session {
         payload: Bytes,
         out: &mut BytesMut,
     ) -> Result<(), Leave> {
-        let wanted = self.own.iter().filter(|(_, purposes)| purposes.contains(&purpose));
-        let Some(qos) = wanted.map(|(request, _)| request.qos).max() else { return Ok(()) };
+        let Some(qos) = self.subscriptions.to_own(purpose) else { return Ok(()) };
         let Some(topic) = self.topics.get(&purpose).cloned() else { return Ok(()) };
         self.delivery.send(Message { topic, payload }, qos, out)
     }
 
     /// A message from the router: one copy if any of the client's filters wants it.
     pub(crate) fn forward(&mut self, topic: &Topic, payload: Bytes, out: &mut BytesMut) -> Result<(), Leave> {
-        let wanted = self.followed.iter().filter(|request| request.filter.matches(topic));
-        let Some(qos) = wanted.map(|request| request.qos).max() else { return Ok(()) };
+        let Some(qos) = self.subscriptions.to_follower(topic) else { return Ok(()) };
         self.delivery.send(Message { topic: topic.as_str().into(), payload }, qos, out)
     }
 
@@ -369,9 +307,10 @@ impl Session {
     }
 }
 
-/// A client's topic as a log line may show it.
-fn shown(topic: &Topic) -> String {
-    format!("{:?}", topic.as_str())
+/// The beginning of a client's text, as a log line may show it.
+fn shown(text: &str) -> String {
+    let beginning: String = text.chars().take(SHOWN).collect();
+    format!("{beginning:?}")
 }
 
 #[cfg(test)]

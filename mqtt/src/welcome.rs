@@ -8,37 +8,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::access::{Credentials, Denied, Identity};
-use crate::codec::{self, Connect, ConnectError, Offer, Password, Refusal, Version, Writer};
+use crate::codec::{self, Connect, ConnectError, Offer, Password, Refusal, Version};
 use crate::connections::Seat;
 use crate::door::Inner;
 use crate::leave::Leave;
 use crate::observer::Refused;
+use crate::owed::WINDOW;
 use crate::rights;
-use crate::session::WINDOW;
+use crate::wire::Wire;
 
 /// Bytes a client may send before it is known.
 const STRANGER_LIMIT: usize = 64 * 1024;
-/// Smallest free space offered to a read.
-pub(crate) const READ_SIZE: usize = 8 * 1024;
 
 /// A refusal: what it is called, how it is answered, and what the log says.
 struct No(Refused, Option<(Version, Refusal)>, String);
 
-/// Reads CONNECT and finds out who it is; leaves CONNACK in `output`.
-pub(crate) async fn welcome<S: AsyncRead>(
-    read: &mut ReadHalf<S>,
-    (input, output): (&mut BytesMut, &mut BytesMut),
+/// Reads CONNECT and finds out who it is; leaves the answer in `wire`.
+pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
+    wire: &mut Wire<S>,
     peer: &str,
     door: &Arc<Inner>,
 ) -> Result<(Connect, Seat), Leave> {
     let frame = loop {
-        match codec::next_frame(input, STRANGER_LIMIT) {
+        match wire.frame(STRANGER_LIMIT) {
             Ok(Some(frame)) => break frame,
-            Ok(None) => fill(read, input).await?,
+            Ok(None) if wire.has_ended() => return Err(Leave::Closed),
+            Ok(None) => wire.exchange(true).await.map_err(|_gone| Leave::Closed)?,
             Err(malformed) => {
                 door.refuse(Refused::Malformed, peer, malformed);
                 return Err(Leave::Malformed(malformed));
@@ -47,24 +46,16 @@ pub(crate) async fn welcome<S: AsyncRead>(
     };
     match admit(frame, door).await {
         Ok((connect, seat)) => {
-            open(&connect, &seat, output, door);
+            open(&connect, &seat, wire, door);
             Ok((connect, seat))
         }
         Err(No(what, answer, detail)) => {
             door.refuse(what, peer, detail);
             if let Some((version, refusal)) = answer {
-                Writer { version, out: output }.refuse(refusal);
+                wire.writer(version).refuse(refusal);
             }
             Err(Leave::NotWelcome)
         }
-    }
-}
-
-async fn fill<S: AsyncRead>(read: &mut ReadHalf<S>, input: &mut BytesMut) -> Result<(), Leave> {
-    input.reserve(READ_SIZE);
-    match read.read_buf(input).await {
-        Ok(0) | Err(_) => Err(Leave::Closed),
-        Ok(_) => Ok(()),
     }
 }
 
@@ -117,9 +108,9 @@ fn may_leave(connect: &Connect, identity: &Identity) -> bool {
     connect.will.as_ref().is_none_or(|will| rights::publishing(identity, &will.topic).is_some())
 }
 
-fn open(connect: &Connect, seat: &Seat, output: &mut BytesMut, door: &Inner) {
+fn open<S: AsyncRead + AsyncWrite>(connect: &Connect, seat: &Seat, wire: &mut Wire<S>, door: &Inner) {
     let idle = u16::try_from(door.settings.idle.as_secs()).unwrap_or(u16::MAX);
-    Writer { version: connect.version, out: output }.welcome(&Offer {
+    wire.writer(connect.version).welcome(&Offer {
         receive_maximum: u16::try_from(WINDOW).unwrap_or(u16::MAX),
         maximum_packet_size: door.settings.max_packet_bytes,
         keep_alive_seconds: (connect.keep_alive_seconds == 0).then_some(idle),

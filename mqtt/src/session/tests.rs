@@ -5,6 +5,7 @@ use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::Outcome;
 
 use super::*;
+use crate::codec::QoS;
 
 fn scan(id: u16) -> Packet {
     publish(id, "scan", br#"{"student":"120","at":"2026-11-21T08:43:21Z"}"#)
@@ -127,8 +128,85 @@ fn reading_stops_when_a_window_of_scans_is_open() {
 }
 
 #[test]
-fn a_client_that_acknowledges_what_it_was_not_sent_is_in_error() {
+fn what_could_not_be_read_takes_up_room_until_it_is_answered() {
+    let (mut session, mut out) = (device(Version::V311), BytesMut::new());
+    let held = slots(session.handle(scan(1), now(), &mut out))[0];
+    let nonsense = format!("[{}]", vec!["1"; 500].join(","));
+    assert_eq!(session.handle(publish(2, "scans", nonsense.as_bytes()), now(), &mut out), Step::Done);
+    assert!(!session.takes_more() && out.is_empty());
+    session.answered(held, present(), &mut out);
+    assert!(session.takes_more() && session.owes_nothing());
+}
+
+#[test]
+fn nothing_behind_a_scan_that_was_not_taken_is_acknowledged() {
+    let (mut session, mut out) = (device(Version::V311), BytesMut::new());
+    let first = slots(session.handle(scan(7), now(), &mut out))[0];
+    let second = slots(session.handle(scan(8), now(), &mut out))[0];
+    assert_eq!(session.answered(second, Err(NotTaken::Stopping), &mut out), Step::Done);
+    assert_eq!(session.answered(first, present(), &mut out), Step::Leave(Leave::Stopping));
+    assert_eq!(&out[..], &[0x40, 2, 0, 7]);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_not_sent_is_passed_over() {
     let (mut session, mut out) = (device(Version::V5), BytesMut::new());
-    let step = session.handle(Packet::PubAck(PacketId::new(5).unwrap()), now(), &mut out);
-    assert_eq!(step, Step::Leave(Leave::Protocol));
+    assert_eq!(session.handle(Packet::PubAck(PacketId::new(5).unwrap()), now(), &mut out), Step::Done);
+    assert!(out.is_empty());
+}
+
+#[test]
+fn a_client_that_answers_as_to_qos_2_is_in_error() {
+    for packet in [Packet::PubRec, Packet::PubComp] {
+        let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+        let step = session.handle(packet(PacketId::new(5).unwrap()), now(), &mut out);
+        assert_eq!(step, Step::Leave(Leave::Protocol));
+    }
+}
+
+#[test]
+fn a_refusal_shows_no_more_of_a_topic_than_a_log_line_needs() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    session.handle(publish(1, &"\u{202e}".repeat(20_000), b""), now(), &mut out);
+    let effects = session.take_effects();
+    let [Effect::Refused(Refused::Publish, detail)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(detail.len() < 1_000 && detail.contains("\\u{202e}"), "{}", detail.len());
+}
+
+fn monitor() -> Session {
+    let mut monitor = device(Version::V5);
+    monitor.identity = Identity::Monitor(rollcall_domain::ids::UserId(1));
+    monitor
+}
+
+#[test]
+fn a_monitor_may_ask_for_a_few_filters_and_no_more() {
+    let (mut session, mut out) = (monitor(), BytesMut::new());
+    let ask = |number: u16| Request {
+        filter: Filter::parse(&format!("rollcall/v1/{number}/scan")).unwrap(),
+        qos: QoS::AtLeastOnce,
+    };
+    let id = PacketId::new(1).unwrap();
+    for number in [0, 1].into_iter().chain(0..32) {
+        session.subscribe(id, vec![ask(number)], true, &mut out);
+    }
+    assert!(session.take_effects().is_empty());
+    out.clear();
+    session.subscribe(id, vec![ask(32), ask(31)], true, &mut out);
+    assert_eq!(&out[..], &[0x90, 5, 0, 1, 0, 0x97, 1]);
+    assert!(matches!(session.take_effects()[..], [Effect::Refused(Refused::TooManyFilters, _)]));
+}
+
+#[test]
+fn a_message_for_which_several_filters_ask_comes_once_at_the_best_qos() {
+    let (mut session, mut out) = (device(Version::V311), BytesMut::new());
+    let requests = [("rollcall/v1/gate/#", QoS::AtMostOnce), ("rollcall/v1/gate/command", QoS::ExactlyOnce)]
+        .map(|(filter, qos)| Request { filter: Filter::parse(filter).unwrap(), qos })
+        .to_vec();
+    session.subscribe(PacketId::new(1).unwrap(), requests, false, &mut out);
+    assert_eq!(&out[..], &[0x90, 4, 0, 1, 0, 1]);
+    out.clear();
+    session.own_message(Purpose::Command, Bytes::from_static(b"x"), &mut out).unwrap();
+    assert_eq!(&out[..2], &[0x32, 29]);
+    assert_eq!(out.len(), 31);
 }

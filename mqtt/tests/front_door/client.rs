@@ -58,6 +58,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(crate) async fn publish(&mut self, qos: u8, id: u16, topic: &str, payload: &str) {
+        let bytes = self.publish_bytes(qos, id, topic, payload);
+        self.send(&bytes).await;
+    }
+
+    pub(crate) fn publish_bytes(&self, qos: u8, id: u16, topic: &str, payload: &str) -> Vec<u8> {
         let mut body = Vec::new();
         text(&mut body, topic);
         if qos > 0 {
@@ -65,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
         self.no_properties(&mut body);
         body.extend(payload.as_bytes());
-        self.send(&frame(0x30 | qos << 1, &body)).await;
+        frame(0x30 | qos << 1, &body)
     }
 
     pub(crate) async fn subscribe(&mut self, id: u16, filter: &str) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Several connections, and how they end.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rollcall_domain::ids::DeviceId;
@@ -101,4 +102,36 @@ async fn a_stop_waits_no_longer_than_a_second_for_a_disk_that_hangs() {
     timeout(Duration::from_secs(1), running.done).await.unwrap().unwrap();
     assert_eq!(gate.closed().await, Some(0x8B));
     drop(held);
+}
+
+#[tokio::test]
+async fn a_stop_acknowledges_no_scan_for_which_there_was_no_room() {
+    let running = running().await;
+    let mut gate = running.client(Version::V5, "a", "gate").await;
+    gate.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
+    let held = running.gateway.scan().await;
+    running.gateway.full.store(true, Ordering::SeqCst);
+    gate.publish(1, 8, "rollcall/v1/gate/scan", SCAN).await;
+    running.gateway.turned_away.notified().await;
+    running.stop.send(()).unwrap();
+    (held.completion)(Ok(present()));
+    timeout(Duration::from_secs(1), running.done).await.unwrap().unwrap();
+    assert_eq!(gate.frame().await, [0x40, 2, 0, 7]);
+    assert_eq!(gate.closed().await, Some(0x8B));
+}
+
+#[tokio::test]
+async fn the_result_of_a_scan_whose_client_said_goodbye_still_reaches_the_device() {
+    let running = running().await;
+    let mut screen = running.client(Version::V5, "screen", "gate").await;
+    screen.subscribe(1, "rollcall/v1/gate/result").await;
+    let mut scanner = running.client(Version::V311, "scanner", "gate").await;
+    let scan = scanner.publish_bytes(0, 0, "rollcall/v1/gate/scan", SCAN);
+    scanner.send(&[scan, vec![0xE0, 0]].concat()).await;
+    let held = running.gateway.scan().await;
+    screen.nothing_came().await;
+    (held.completion)(Ok(present()));
+    let result = screen.message("rollcall/v1/gate/result").await;
+    assert!(result.contains(r#""status":"accepted""#), "{result}");
+    assert_eq!(scanner.closed().await, None);
 }

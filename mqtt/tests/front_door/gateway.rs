@@ -15,7 +15,7 @@ use rollcall_mqtt::{
     Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports, Refused,
     Settings,
 };
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -51,11 +51,13 @@ impl Access for OneSecret {
 struct Held {
     scans: mpsc::UnboundedSender<Box<Submission>>,
     full: Arc<AtomicBool>,
+    turned_away: Arc<Notify>,
 }
 
 impl ScanIntake for Held {
     fn submit(&self, submission: Box<Submission>) -> Result<(), Box<Submission>> {
         if self.full.load(Ordering::SeqCst) {
+            self.turned_away.notify_one();
             return Err(submission);
         }
         self.scans.send(submission).map_err(|error| error.0)
@@ -111,6 +113,8 @@ pub(crate) struct Gateway {
     pub(crate) connections: Arc<Connections>,
     pub(crate) told: Arc<Told>,
     pub(crate) full: Arc<AtomicBool>,
+    /// Told of each scan that came while it was full.
+    pub(crate) turned_away: Arc<Notify>,
     pub(crate) interruption: Interruption,
     scans: AsyncMutex<mpsc::UnboundedReceiver<Box<Submission>>>,
 }
@@ -121,13 +125,14 @@ impl Gateway {
         let told = Arc::new(Told::default());
         let connections = Connections::new(told.clone());
         let full = Arc::new(AtomicBool::new(false));
+        let turned_away = Arc::new(Notify::new());
         let interruption = Interruption::default();
         let ports = Ports {
             access: Arc::new(OneSecret {
                 interruption: interruption.clone(),
                 closed: AtomicBool::new(false),
             }),
-            intake: Arc::new(Held { scans: sender, full: full.clone() }),
+            intake: Arc::new(Held { scans: sender, full: full.clone(), turned_away: turned_away.clone() }),
             clock: Arc::new(Noon),
             observer: told.clone(),
             connections: connections.clone(),
@@ -140,7 +145,7 @@ impl Gateway {
             zone: jiff::tz::TimeZone::UTC,
         };
         let door = FrontDoor::new(settings, ports).unwrap();
-        Gateway { door, connections, told, full, interruption, scans: AsyncMutex::new(scans) }
+        Gateway { door, connections, told, full, turned_away, interruption, scans: AsyncMutex::new(scans) }
     }
 
     /// The next scan that reached the intake.

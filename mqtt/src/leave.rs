@@ -44,6 +44,9 @@ impl Leave {
         match self {
             Leave::Asked | Leave::Closed | Leave::NotWelcome | Leave::SlowConnect => None,
             Leave::Malformed(Malformed::TooLarge { .. }) => Some(0x95),
+            Leave::Malformed(Malformed::TopicAlias) => Some(0x94),
+            Leave::Unresponsive | Leave::Malformed(Malformed::TooManyFilters { .. }) => Some(0x97),
+            Leave::Malformed(Malformed::SubscriptionId) => Some(0xA1),
             Leave::Malformed(_) => Some(0x81),
             Leave::Protocol => Some(0x82),
             Leave::NotAuthorized => Some(0x87),
@@ -51,7 +54,6 @@ impl Leave {
             Leave::Stopping => Some(0x8B),
             Leave::Silent => Some(0x8D),
             Leave::TakenOver => Some(0x8E),
-            Leave::Unresponsive => Some(0x97),
             Leave::Revoked => Some(0x98),
         }
     }

@@ -51,6 +51,12 @@ pub enum Malformed {
     Filter,
     #[error("the packet names no topic filter")]
     Empty,
+    #[error("the packet names more than {most} topic filters")]
+    TooManyFilters { most: usize },
+    #[error("the packet uses a topic alias; none are offered here")]
+    TopicAlias,
+    #[error("the packet gives its subscription an id; none are offered here")]
+    SubscriptionId,
 }
 
 /// Why the first packet does not open a connection.

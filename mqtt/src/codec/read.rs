@@ -3,7 +3,8 @@
 //! Promises: every byte of the frame is accounted for; reserved bits and empty lists are refused as the
 //! standard asks.
 //!
-//! Refuses: topic aliases (the front door announces none, so a client that uses one is in error).
+//! Refuses: topic aliases and subscription ids (the front door offers none, so a client that uses one is in
+//! error), and lists of filters beyond [`MOST_FILTERS`], each of which would be an answer and a log line.
 
 use bytes::{Buf, Bytes, TryGetError};
 use rollcall_dialects::topics::{Filter, Topic};
@@ -13,6 +14,9 @@ use super::{
     Connect, ConnectError, Frame, Malformed, Packet, PacketId, Password, Publish, QoS, Receipt, Request,
     Version, Will,
 };
+
+/// The most filters in one packet.
+const MOST_FILTERS: usize = 256;
 
 /// Reads CONNECT and finds out which version the client speaks.
 ///
@@ -105,7 +109,7 @@ pub fn packet(version: Version, frame: Frame) -> Result<Packet, Malformed> {
 }
 
 fn publish(version: Version, first: u8, mut reader: Reader) -> Result<Publish, Malformed> {
-    let topic = reader.topic()?;
+    let topic = reader.binary()?;
     let receipt = match QoS::from_bits(first >> 1 & 0b11)? {
         QoS::AtMostOnce => Receipt::None,
         QoS::AtLeastOnce => Receipt::Ack(reader.packet_id()?),
@@ -115,9 +119,11 @@ fn publish(version: Version, first: u8, mut reader: Reader) -> Result<Publish, M
     if duplicate && receipt == Receipt::None {
         return Err(Malformed::Flags(first));
     }
-    if reader.properties(version, properties::PUBLISH)?.topic_alias.is_some() {
-        return Err(Malformed::Property(0x23));
+    // Looked at before the topic, which an alias stands in for and so may be empty.
+    if reader.properties(version, properties::PUBLISH)?.topic_alias {
+        return Err(Malformed::TopicAlias);
     }
+    let topic = as_topic(&topic)?;
     Ok(Publish { topic, payload: reader.0, receipt, duplicate, retain: first & 1 != 0 })
 }
 
@@ -142,9 +148,12 @@ fn acknowledgement(
 fn subscribe(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
     flags_are(first, 0b10)?;
     let id = reader.packet_id()?;
-    reader.properties(version, properties::SUBSCRIBE)?;
+    if reader.properties(version, properties::SUBSCRIBE)?.subscription_id {
+        return Err(Malformed::SubscriptionId);
+    }
     let mut requests = Vec::new();
     while !reader.is_empty() {
+        one_more(requests.len())?;
         let filter = reader.filter()?;
         let options = reader.byte()?;
         let reserved = if version == Version::V5 { 0b1100_0000 } else { 0b1111_1100 };
@@ -162,9 +171,14 @@ fn unsubscribe(version: Version, first: u8, mut reader: Reader) -> Result<Packet
     reader.properties(version, properties::UNSUBSCRIBE)?;
     let mut filters = Vec::new();
     while !reader.is_empty() {
+        one_more(filters.len())?;
         filters.push(reader.filter()?);
     }
     if filters.is_empty() { Err(Malformed::Empty) } else { Ok(Packet::Unsubscribe { id, filters }) }
+}
+
+fn one_more(filters: usize) -> Result<(), Malformed> {
+    if filters < MOST_FILTERS { Ok(()) } else { Err(Malformed::TooManyFilters { most: MOST_FILTERS }) }
 }
 
 fn disconnect(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
@@ -238,8 +252,7 @@ impl Reader {
     }
 
     fn topic(&mut self) -> Result<Topic, Malformed> {
-        let raw = self.binary()?;
-        Topic::parse(utf8(&raw)?).map_err(|_invalid| Malformed::Topic)
+        as_topic(&self.binary()?)
     }
 
     fn filter(&mut self) -> Result<Filter, Malformed> {
@@ -253,6 +266,10 @@ impl Reader {
             Version::V5 => Properties::read(self, allowed),
         }
     }
+}
+
+fn as_topic(raw: &[u8]) -> Result<Topic, Malformed> {
+    Topic::parse(utf8(raw)?).map_err(|_invalid| Malformed::Topic)
 }
 
 fn utf8(raw: &[u8]) -> Result<&str, Malformed> {

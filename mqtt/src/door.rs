@@ -57,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) ports: Ports,
     pub(crate) links: Links,
     places: Arc<Semaphore>,
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
 }
 
 impl FrontDoor {
@@ -66,7 +66,7 @@ impl FrontDoor {
     pub fn new(settings: Settings, ports: Ports) -> Result<Self, MqttError> {
         let links = Links::start().map_err(|source| MqttError::Thread { source })?;
         let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
-        let inner = Inner { settings, ports, links, places, checks: Semaphore::new(CHECKS) };
+        let inner = Inner { settings, ports, links, places, checks: Arc::new(Semaphore::new(CHECKS)) };
         Ok(FrontDoor { inner: Arc::new(inner) })
     }
 
@@ -98,11 +98,17 @@ impl Inner {
     }
 
     /// Asks who it is, off the threads that serve sockets.
-    pub(crate) async fn check(&self, credentials: &Credentials) -> Result<Identity, Denied> {
-        let Ok(_turn) = self.checks.acquire().await else { return Err(Denied::Unavailable) };
-        let (access, credentials) = (Arc::clone(&self.ports.access), credentials.clone());
-        let checked = tokio::task::spawn_blocking(move || access.check(&credentials)).await;
-        checked.unwrap_or_else(|error| {
+    pub(crate) async fn check(&self, credentials: Credentials) -> Result<Identity, Denied> {
+        let Ok(turn) = Arc::clone(&self.checks).acquire_owned().await else {
+            return Err(Denied::Unavailable);
+        };
+        let access = Arc::clone(&self.ports.access);
+        let checked = tokio::task::spawn_blocking(move || {
+            // A check goes on when nobody waits for it any more, so its turn goes with it.
+            let _turn = turn;
+            access.check(&credentials)
+        });
+        checked.await.unwrap_or_else(|error| {
             tracing::error!(%error, "checking a sign-in failed; the client may try again");
             Err(Denied::Unavailable)
         })

@@ -76,7 +76,7 @@ async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat)
     let name = format!("{:?}", credentials.user_name);
     loop {
         let revocations = door.ports.connections.revocations();
-        let identity = match door.check(&credentials).await {
+        let identity = match door.check(credentials.clone()).await {
             Ok(identity) => identity,
             Err(Denied::BadLogin) => return Err(no(Refused::BadLogin, Refusal::BadLogin, &name)),
             Err(Denied::NotAllowed) => return Err(no(Refused::NotAllowed, Refusal::NotAuthorized, &name)),

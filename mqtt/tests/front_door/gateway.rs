@@ -121,6 +121,13 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new() -> Self {
+        let interruption = Interruption::default();
+        let closed = AtomicBool::new(false);
+        let access = Arc::new(OneSecret { interruption: interruption.clone(), closed });
+        Gateway { interruption, ..Gateway::with(access, Duration::from_secs(10)) }
+    }
+
+    pub(crate) fn with(access: Arc<dyn Access>, connect_deadline: Duration) -> Self {
         let (sender, scans) = mpsc::unbounded_channel();
         let told = Arc::new(Told::default());
         let connections = Connections::new(told.clone());
@@ -128,10 +135,7 @@ impl Gateway {
         let turned_away = Arc::new(Notify::new());
         let interruption = Interruption::default();
         let ports = Ports {
-            access: Arc::new(OneSecret {
-                interruption: interruption.clone(),
-                closed: AtomicBool::new(false),
-            }),
+            access,
             intake: Arc::new(Held { scans: sender, full: full.clone(), turned_away: turned_away.clone() }),
             clock: Arc::new(Noon),
             observer: told.clone(),
@@ -140,7 +144,7 @@ impl Gateway {
         let settings = Settings {
             max_connections: 200,
             max_packet_bytes: 1 << 20,
-            connect_deadline: Duration::from_secs(10),
+            connect_deadline,
             idle: Duration::from_secs(600),
             zone: jiff::tz::TimeZone::UTC,
         };
@@ -168,7 +172,10 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn running() -> Running {
-    let gateway = Gateway::new();
+    run(Gateway::new()).await
+}
+
+pub(crate) async fn run(gateway: Gateway) -> Running {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), gateway.door.clone()).await.unwrap();
     let address = listener.address().unwrap();
     let (stop, stopped) = oneshot::channel();

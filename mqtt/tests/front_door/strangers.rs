@@ -1,12 +1,15 @@
 //! Who is not known yet gets little, and a clear answer.
 
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use rollcall_domain::ids::UserId;
 use rollcall_mqtt::codec::{Malformed, Version};
-use rollcall_mqtt::{Leave, Refused};
+use rollcall_mqtt::{Access, Credentials, Denied, Identity, Leave, Refused};
+use tokio::sync::mpsc;
 
 use crate::client::{Client, connect, frame};
-use crate::gateway::{Gateway, running};
+use crate::gateway::{Gateway, run, running};
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused_with_the_versions_own_code() {
@@ -110,4 +113,46 @@ async fn a_client_that_falls_silent_is_closed_and_one_that_pings_is_not() {
     let (reason, (silent, last)) = tokio::join!(gateway.door.serve(far, "test"), talk);
     assert_eq!((reason, last), (Leave::Silent, vec![0xE0, 1, 0x8D]));
     assert!((90..=121).contains(&silent), "{silent}");
+}
+
+/// Says when a check began, and ends none before it may.
+struct Stuck {
+    begun: mpsc::UnboundedSender<()>,
+    may_end: Mutex<bool>,
+    ended: Condvar,
+}
+
+impl Access for Stuck {
+    fn check(&self, _: &Credentials) -> Result<Identity, Denied> {
+        self.begun.send(()).unwrap();
+        // Bounded, since the end of a test waits for the threads of its checks.
+        let may_end = self.may_end.lock().unwrap();
+        drop(self.ended.wait_timeout_while(may_end, Duration::from_secs(5), |may_end| !*may_end).unwrap());
+        Ok(Identity::Monitor(UserId(1)))
+    }
+}
+
+#[tokio::test]
+async fn only_a_few_secrets_are_checked_at_once_also_when_nobody_waits_for_them_any_more() {
+    let (sender, mut begun) = mpsc::unbounded_channel();
+    let stuck = Arc::new(Stuck { begun: sender, may_end: Mutex::new(false), ended: Condvar::new() });
+    let running = run(Gateway::with(stuck.clone(), Duration::from_millis(200))).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = running.dial(Version::V311).await;
+        client.send(&connect(Version::V311, "a", "gate", "secret")).await;
+        begun.recv().await.unwrap();
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.closed().await, None);
+    }
+    let mut fifth = running.dial(Version::V311).await;
+    fifth.send(&connect(Version::V311, "a", "gate", "secret")).await;
+    assert_eq!(fifth.closed().await, None);
+    let one_more = begun.try_recv();
+    *stuck.may_end.lock().unwrap() = true;
+    stuck.ended.notify_all();
+    assert!(one_more.is_err());
+    assert_eq!(running.gateway.refusals(), [Refused::SlowConnect; 5]);
 }

@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
+use rollcall_dialects::native;
 use rollcall_dialects::topics::Purpose;
 use rollcall_domain::ids::DeviceId;
 use rollcall_domain::ports::{Command, Downlink, NotConnected, Presence};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::Identity;
-use crate::device_words;
 use crate::leave::Leave;
 
 /// Messages for one connection that it has not looked at yet.
@@ -172,7 +172,7 @@ impl Connections {
 impl Downlink for Connections {
     fn command(&self, device: &DeviceId, command: Command) -> Result<(), NotConnected> {
         let group = self.group(device).ok_or(NotConnected)?;
-        let note = Note { purpose: Purpose::Command, payload: device_words::command(&command).into() };
+        let note = Note { purpose: Purpose::Command, payload: native::command(&command).into() };
         let entries = read(&group);
         entries.iter().for_each(|entry| entry.tell(note.clone()));
         // The last one may have left since the group was looked up.

@@ -17,7 +17,6 @@ pub mod codec;
 mod connection;
 mod connections;
 mod delivery;
-mod device_words;
 mod door;
 mod error;
 mod leave;

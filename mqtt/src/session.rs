@@ -19,7 +19,6 @@ use rollcall_domain::scan::RawScan;
 use crate::access::Identity;
 use crate::codec::{Connect, Packet, PacketId, Publish, Receipt, Request, Version, Writer};
 use crate::delivery::{Delivery, Message};
-use crate::device_words;
 use crate::leave::Leave;
 use crate::observer::Refused;
 use crate::owed::{Due, Owed, Slot};
@@ -184,7 +183,7 @@ impl Session {
     }
 
     fn heartbeat(&mut self, publish: &Publish, device: DeviceId, out: &mut BytesMut) -> Step {
-        match device_words::heartbeat(&publish.payload) {
+        match rollcall_dialects::native::heartbeat(&publish.payload) {
             Ok(heartbeat) => match self.note(publish.receipt, SUCCESS, out) {
                 Step::Done => Step::Heartbeat(device, heartbeat),
                 other => other,

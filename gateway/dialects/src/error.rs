@@ -7,7 +7,7 @@ use thiserror::Error;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DialectError {
-    #[error("not JSON (line {line}, column {column}); send one object per scan")]
+    #[error("not JSON (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
     #[error("expected {expected}, got something else")]
     Shape { expected: &'static str },

@@ -1,6 +1,6 @@
 //! One vendor's bytes in, domain scans and reply bytes out.
 //!
-//! Promises: pure functions only; one file per vendor with its fixtures beside it, MQTT and HTTP
+//! Promises: pure functions only; one module per vendor with its fixtures beside it, MQTT and HTTP
 //! alike; each dialect declares the topics its devices may use, and the acknowledgement it owes them
 //! once, and only once, a scan is on disk.
 //!

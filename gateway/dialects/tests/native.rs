@@ -74,7 +74,7 @@ fn a_bad_scan_in_an_array_costs_none_of_its_neighbours() {
         [
             "a-1",
             "Some(\"a-2\"): field 'at' must be a time such as 2026-11-21T08:43:21+06:00",
-            "None: expected a scan, one JSON object, got something else",
+            "None: expected a scan, one JSON object with each field once, got something else",
             "4",
         ]
     );
@@ -92,8 +92,8 @@ fn more_scans_than_allowed_are_counted_and_refused_together() {
 #[test]
 fn what_is_wrong_is_named_by_its_field_and_answered_under_its_id() {
     for (payload, said) in [
-        ("{\"id\":\"x\"", "None not JSON (line 1, column 9); send one object per scan"),
-        ("[1]", "None expected a scan, one JSON object, got something else"),
+        ("{\"id\":\"x\"", "None not JSON (line 1, column 9)"),
+        ("[1]", "None expected a scan, one JSON object with each field once, got something else"),
         (r#"{"id":"x","id":"y"}"#, "None expected a scan, one JSON object with each field once"),
         (r#"{"id":"x","at":"2026-11-21T08:43:21Z"}"#, "Some(\"x\") field 'student' is missing"),
         (r#"{"student":" ","at":"2026-11-21T08:43:21Z"}"#, "None field 'student' is missing"),

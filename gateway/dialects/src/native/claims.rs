@@ -1,4 +1,4 @@
-//! The native dialect: JSON over MQTT and HTTP.
+//! Scans as a terminal of the native dialect writes them.
 //!
 //! Promises: both forms of a scan, full and minimal, mean the same; one bad scan in an array costs none
 //! of its neighbours; what cannot be read is answered under its own id if it has one.
@@ -6,19 +6,16 @@
 //! Refuses: guessing. A field that is there but makes no sense rejects the scan and is named, since a
 //! scan stored with half of its claim could mark the wrong student or at the wrong time.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::Moment;
-use rollcall_domain::ports::ScanResult;
-use rollcall_domain::scan::{Direction, Method, Outcome, Status};
+use rollcall_domain::scan::{Direction, Method};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::json;
 use crate::decoded::Decoded;
 use crate::error::{DialectError, Rejected};
 
@@ -32,24 +29,16 @@ const TEXT_OR_NUMBER: &str = "a text of at most 64 characters, or a whole number
 
 /// The fields as they stand, each to be read on its own so that the one at fault can be named.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Fields<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     student: Option<&'a RawValue>,
-    #[serde(borrow)]
     student_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     at: Option<&'a RawValue>,
-    #[serde(borrow)]
     date: Option<&'a RawValue>,
-    #[serde(borrow)]
     time: Option<&'a RawValue>,
-    #[serde(borrow)]
     method: Option<&'a RawValue>,
-    #[serde(borrow)]
     quality: Option<&'a RawValue>,
-    #[serde(borrow)]
     direction: Option<&'a RawValue>,
 }
 
@@ -58,15 +47,10 @@ struct Fields<'a> {
 /// # Errors
 /// It is no scan; the error names the field.
 pub fn scan(payload: &[u8], zone: &TimeZone) -> Result<Decoded, Rejected> {
-    // Serde would take an array for an object with its fields in order.
-    if payload.trim_ascii_start().first() != Some(&b'{') {
-        let fault = serde_json::from_slice::<IgnoredAny>(payload).err().map(|error| not_json(&error));
-        let error = fault.unwrap_or(DialectError::Shape { expected: "a scan, one JSON object" });
-        return Err(Rejected { id: None, error });
-    }
+    let nameless = |error| Rejected { id: None, error };
     let fields: Fields<'_> =
-        serde_json::from_slice(payload).map_err(|error| Rejected { id: None, error: not_json(&error) })?;
-    let id = text_or_number(fields.id, "id").map_err(|error| Rejected { id: None, error })?;
+        json(payload, b'{', "a scan, one JSON object with each field once").map_err(nameless)?;
+    let id = text_or_number(fields.id, "id").map_err(nameless)?;
     decode(&fields, id.clone(), zone).map_err(|error| Rejected { id, error })
 }
 
@@ -75,11 +59,7 @@ pub fn scan(payload: &[u8], zone: &TimeZone) -> Result<Decoded, Rejected> {
 /// # Errors
 /// It is no array of at most [`MOST_SCANS`].
 pub fn scans(payload: &[u8], zone: &TimeZone) -> Result<Vec<Result<Decoded, Rejected>>, DialectError> {
-    if payload.trim_ascii_start().first() != Some(&b'[') {
-        let fault = serde_json::from_slice::<IgnoredAny>(payload).err().map(|error| not_json(&error));
-        return Err(fault.unwrap_or(DialectError::Shape { expected: "a JSON array of scans" }));
-    }
-    let items: Items<'_> = serde_json::from_slice(payload).map_err(|error| not_json(&error))?;
+    let items: Items<'_> = json(payload, b'[', "a JSON array of scans")?;
     if items.count > MOST_SCANS {
         return Err(DialectError::TooMany { count: items.count, most: MOST_SCANS });
     }
@@ -117,13 +97,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
         }
         deserializer.deserialize_seq(Counting)
     }
-}
-
-fn not_json(error: &serde_json::Error) -> DialectError {
-    if error.is_data() {
-        return DialectError::Shape { expected: "a scan, one JSON object with each field once" };
-    }
-    DialectError::NotJson { line: error.line(), column: error.column() }
 }
 
 fn decode(fields: &Fields<'_>, id: Option<String>, zone: &TimeZone) -> Result<Decoded, DialectError> {
@@ -226,82 +199,6 @@ fn quality_milli(raw: &RawValue) -> Result<u16, DialectError> {
     let quality = serde_json::from_str::<f64>(raw.get()).ok().filter(|quality| (0.0..=1.0).contains(quality));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lies within 0 and 1000")]
     quality.map(|quality| (quality * 1000.0).round() as u16).ok_or(wrong)
-}
-
-/// What a device is told about a scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResultMessage<'a> {
-    /// The device's own id for it; `null` for a scan that had none.
-    #[serde(borrow)]
-    pub id: Option<Cow<'a, str>>,
-    pub status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mark: Option<Mark>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    pub student: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    pub name: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    pub session: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    pub code: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub message: Cow<'a, str>,
-    #[serde(default)]
-    pub replayed: bool,
-}
-
-impl ResultMessage<'_> {
-    fn rejected<'a>(id: Option<&'a str>, code: &'static str, message: Cow<'a, str>) -> ResultMessage<'a> {
-        ResultMessage {
-            id: id.map(Cow::Borrowed),
-            status: Status::Rejected,
-            mark: None,
-            student: None,
-            name: None,
-            session: None,
-            code: Some(Cow::Borrowed(code)),
-            message,
-            replayed: false,
-        }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        // Texts and words only: there is nothing in it that JSON could not hold.
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-}
-
-/// The result of a scan that is on disk.
-pub fn result(id: Option<&str>, result: &ScanResult) -> Vec<u8> {
-    let code = match result.outcome {
-        Outcome::Unmatched(reason) => Some(Cow::Borrowed(reason.code())),
-        _ => None,
-    };
-    let message = ResultMessage {
-        id: id.map(Cow::Borrowed),
-        status: result.outcome.status(),
-        mark: result.mark,
-        student: result.student.map(|student| Cow::Owned(student.to_string())),
-        name: result.name.as_deref().map(Cow::Borrowed),
-        session: result.session.map(|session| Cow::Owned(session.to_string())),
-        code,
-        message: Cow::Owned(result.outcome.message()),
-        replayed: result.replayed,
-    };
-    message.bytes()
-}
-
-/// The answer to what is no scan.
-pub fn bad_payload(rejected: &Rejected) -> Vec<u8> {
-    let message = Cow::Owned(rejected.error.to_string());
-    ResultMessage::rejected(rejected.id.as_deref(), "bad_payload", message).bytes()
-}
-
-/// The answer to a device that may not scan now.
-pub fn device_disabled(id: Option<&str>) -> Vec<u8> {
-    let message = Cow::Borrowed("this terminal is switched off by the office");
-    ResultMessage::rejected(id, "device_disabled", message).bytes()
 }
 
 /// The full form of a scan, as a terminal sends it.

@@ -1,0 +1,89 @@
+//! What a terminal of the native dialect is told about its scans.
+//!
+//! Promises: each scan gets one result, under its own id if it has one; the only thing about a person in it
+//! is the name of who just scanned.
+
+use std::borrow::Cow;
+
+use rollcall_domain::mark::Mark;
+use rollcall_domain::ports::ScanResult;
+use rollcall_domain::scan::{Outcome, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Rejected;
+
+/// What a device is told about a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultMessage<'a> {
+    /// The device's own id for it; `null` for a scan that had none.
+    #[serde(borrow)]
+    pub id: Option<Cow<'a, str>>,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    pub student: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    pub name: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    pub session: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    pub code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+    #[serde(default)]
+    pub replayed: bool,
+}
+
+impl ResultMessage<'_> {
+    fn rejected<'a>(id: Option<&'a str>, code: &'static str, message: Cow<'a, str>) -> ResultMessage<'a> {
+        ResultMessage {
+            id: id.map(Cow::Borrowed),
+            status: Status::Rejected,
+            mark: None,
+            student: None,
+            name: None,
+            session: None,
+            code: Some(Cow::Borrowed(code)),
+            message,
+            replayed: false,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        // Texts and words only: there is nothing in it that JSON could not hold.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The result of a scan that is on disk.
+pub fn result(id: Option<&str>, result: &ScanResult) -> Vec<u8> {
+    let code = match result.outcome {
+        Outcome::Unmatched(reason) => Some(Cow::Borrowed(reason.code())),
+        _ => None,
+    };
+    let message = ResultMessage {
+        id: id.map(Cow::Borrowed),
+        status: result.outcome.status(),
+        mark: result.mark,
+        student: result.student.map(|student| Cow::Owned(student.to_string())),
+        name: result.name.as_deref().map(Cow::Borrowed),
+        session: result.session.map(|session| Cow::Owned(session.to_string())),
+        code,
+        message: Cow::Owned(result.outcome.message()),
+        replayed: result.replayed,
+    };
+    message.bytes()
+}
+
+/// The answer to what is no scan.
+pub fn bad_payload(rejected: &Rejected) -> Vec<u8> {
+    let message = Cow::Owned(rejected.error.to_string());
+    ResultMessage::rejected(rejected.id.as_deref(), "bad_payload", message).bytes()
+}
+
+/// The answer to a device that may not scan now.
+pub fn device_disabled(id: Option<&str>) -> Vec<u8> {
+    let message = Cow::Borrowed("this terminal is switched off by the office");
+    ResultMessage::rejected(id, "device_disabled", message).bytes()
+}

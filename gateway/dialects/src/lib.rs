@@ -7,13 +7,13 @@
 //! Refuses: sockets, clocks, and any decision about what a scan means. That is the domain's.
 //!
 //! The way of a scan: bytes -> [`Decoded`] (what the device claims, in one shape for all vendors) ->
-//! [`rollcall_domain::scan::Scan`] (with the connection's identity and the gateway's times) -> a result
-//! -> the vendor's bytes again.
+//! [`rollcall_domain::scan::RawScan`] (whoever received it adds the connection's identity and the gateway's
+//! times) -> a result -> the vendor's bytes again.
 
 mod decoded;
 mod error;
 pub mod native;
 pub mod topics;
 
-pub use decoded::{Decoded, Received};
+pub use decoded::Decoded;
 pub use error::{DialectError, Rejected};

@@ -12,7 +12,7 @@ pub enum SimulatorError {
     NoStudents,
     #[error("between 1 and 60000 scans can be on their way at once, got {in_flight}")]
     InFlight { in_flight: u16 },
-    #[error("a rate is more than 0 scans a second, got {rate}")]
+    #[error("a rate is more than 0 and at most a million scans a second, got {rate}")]
     Rate { rate: String },
     #[error("the name of a run has 1 to 32 letters, digits or '-'; its scans carry it in their ids")]
     Run,

@@ -55,7 +55,8 @@ pub(crate) fn deal(work: Work, terminals: usize) -> Vec<Share> {
 fn deal_load(load: Load, terminals: usize) -> Vec<Share> {
     let students: Arc<[String]> = load.students.into();
     let count = u32::try_from(terminals).unwrap_or(u32::MAX);
-    let between = load.rate.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
+    // So slow a rate that its gap is no duration still is a rate.
+    let between = load.rate.map(|rate| Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX));
     let share = |(turn, first): (u32, usize)| Share::Steady {
         students: Arc::clone(&students),
         pace: between.map(|gap| Pace { every: gap.saturating_mul(count), offset: gap.saturating_mul(turn) }),
@@ -137,6 +138,13 @@ mod tests {
         assert_eq!(share.next(seconds(9)), Next::Scan("a".to_owned(), seconds(0)));
         assert_eq!(share.next(seconds(9)), Next::Scan("b".to_owned(), seconds(1)));
         assert_eq!(share.next(seconds(9)), Next::Done);
+    }
+
+    #[test]
+    fn a_rate_too_slow_to_count_is_not_as_fast_as_can_be() {
+        let mut share = load(Some(1e-300), Until::After(seconds(9)), 1).remove(0);
+        assert_eq!(share.next(seconds(0)), Next::Scan("a".to_owned(), seconds(0)));
+        assert_eq!(share.next(seconds(0)), Next::Done);
     }
 
     #[test]

@@ -96,3 +96,68 @@ impl Delivery {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(length: usize) -> Message {
+        Message { topic: "t".into(), payload: vec![b'x'; length].into() }
+    }
+
+    fn id(raw: u16) -> PacketId {
+        PacketId::new(raw).unwrap()
+    }
+
+    /// The packet ids of QoS 1 messages with one byte of payload, v3.1.1.
+    fn ids(out: &mut BytesMut) -> Vec<u16> {
+        let all = out.split();
+        all.chunks(8).map(|packet| u16::from_be_bytes([packet[5], packet[6]])).collect()
+    }
+
+    #[test]
+    fn messages_beyond_the_receive_maximum_wait_in_order_and_leave_one_by_one() {
+        let (mut delivery, mut out) = (Delivery::new(Version::V311, 2, None), BytesMut::new());
+        for _ in 0..4 {
+            delivery.send(message(1), QoS::AtLeastOnce, &mut out).unwrap();
+        }
+        assert_eq!((ids(&mut out), delivery.is_behind()), (vec![1, 2], true));
+        delivery.acknowledged(id(2), &mut out);
+        delivery.acknowledged(id(2), &mut out);
+        assert_eq!(ids(&mut out), [3]);
+        delivery.acknowledged(id(1), &mut out);
+        assert_eq!((ids(&mut out), delivery.is_behind()), (vec![4], false));
+    }
+
+    #[test]
+    fn an_id_is_not_used_again_before_its_message_was_acknowledged() {
+        let (mut delivery, mut out) = (Delivery::new(Version::V311, 3, None), BytesMut::new());
+        delivery.send(message(1), QoS::AtLeastOnce, &mut out).unwrap();
+        delivery.last_id = u16::MAX - 1;
+        for _ in 0..2 {
+            delivery.send(message(1), QoS::AtLeastOnce, &mut out).unwrap();
+        }
+        assert_eq!(ids(&mut out), [1, u16::MAX, 2], "neither 0 nor 1, which is under way");
+    }
+
+    #[test]
+    fn nothing_larger_than_the_client_takes_is_sent_to_it() {
+        let (mut delivery, mut out) = (Delivery::new(Version::V5, 9, Some(100)), BytesMut::new());
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+            delivery.send(message(101), qos, &mut out).unwrap();
+            assert!(out.is_empty() && !delivery.is_behind());
+            delivery.send(message(80), qos, &mut out).unwrap();
+            assert!((80..=100).contains(&out.split().len()));
+        }
+    }
+
+    #[test]
+    fn a_client_that_never_acknowledges_is_left_instead_of_being_kept_for() {
+        let (mut delivery, mut out) = (Delivery::new(Version::V5, 1, None), BytesMut::new());
+        for _ in 0..=BACKLOG {
+            delivery.send(message(1), QoS::AtLeastOnce, &mut out).unwrap();
+        }
+        let refused = delivery.send(message(1), QoS::AtLeastOnce, &mut out);
+        assert_eq!(refused, Err(Leave::Unresponsive));
+    }
+}

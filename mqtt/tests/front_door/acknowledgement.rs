@@ -165,3 +165,49 @@ async fn a_client_that_closed_its_side_still_gets_its_acknowledgement() {
     assert_eq!(gate.frame().await, [0x40, 2, 0, 7]);
     assert_eq!(gate.closed().await, None);
 }
+
+#[tokio::test]
+async fn scans_that_had_to_wait_go_in_in_their_order() {
+    let running = running().await;
+    running.gateway.full.store(true, Ordering::SeqCst);
+    let mut gate = running.client(Version::V311, "a", "gate").await;
+    let students = [1, 2, 3].map(|n| format!(r#"{{"student":{n},"at":"2026-11-21T08:43:21Z"}}"#));
+    gate.publish(1, 1, "rollcall/v1/gate/scans", &format!("[{}]", students.join(","))).await;
+    running.gateway.turned_away.notified().await;
+    running.gateway.turned_away.notified().await;
+    running.gateway.full.store(false, Ordering::SeqCst);
+    for student in ["1", "2", "3"] {
+        let held = running.gateway.scan().await;
+        assert_eq!(held.scan.claim, student);
+        done(*held);
+    }
+    assert_eq!(gate.frame().await, [0x40, 2, 0, 1]);
+}
+
+#[tokio::test]
+async fn a_scan_marked_as_sent_before_says_nothing_about_the_devices_clock() {
+    let running = running().await;
+    let mut gate = running.client(Version::V311, "a", "gate").await;
+    let mut bytes = gate.publish_bytes(1, 7, "rollcall/v1/gate/scan", SCAN);
+    for is_replay in [false, true] {
+        gate.send(&bytes).await;
+        let held = running.gateway.scan().await;
+        assert_eq!(held.scan.is_replay, is_replay);
+        done(*held);
+        assert_eq!(gate.frame().await, [0x40, 2, 0, 7], "also under an id that was used before");
+        bytes[0] |= 0x08;
+    }
+}
+
+#[tokio::test]
+async fn who_scans_and_listens_hears_each_result_once() {
+    let running = running().await;
+    let mut gate = running.client(Version::V311, "a", "gate").await;
+    gate.subscribe(1, "rollcall/v1/gate/result").await;
+    gate.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
+    done(*running.gateway.scan().await);
+    assert_eq!(gate.frame().await, [0x40, 2, 0, 7]);
+    gate.message("rollcall/v1/gate/result").await;
+    gate.nothing_came().await;
+    gate.nothing_came().await;
+}

@@ -156,3 +156,59 @@ async fn only_a_few_secrets_are_checked_at_once_also_when_nobody_waits_for_them_
     assert!(one_more.is_err());
     assert_eq!(running.gateway.refusals(), [Refused::SlowConnect; 5]);
 }
+
+/// CONNECT of a device "gate", piece by piece.
+fn shaped(level: u8, flags: u8, keep_alive: u8, rest: &[u8]) -> Vec<u8> {
+    frame(0x10, &[&[0, 4, b'M', b'Q', b'T', b'T', level, flags, 0, keep_alive], rest].concat())
+}
+
+#[tokio::test]
+async fn what_is_not_offered_to_a_stranger_is_refused_with_its_own_code() {
+    let running = running().await;
+    for (why, connect, answer) in [
+        ("extended authentication", shaped(5, 2, 60, b"\x04\x15\0\x01x\0\0"), vec![0x20, 3, 0, 0x8C, 0]),
+        ("a lasting session without a name", shaped(4, 0, 60, b"\0\0"), vec![0x20, 2, 0, 2]),
+    ] {
+        let mut client = running.dial(Version::V311).await;
+        client.send(&connect).await;
+        assert_eq!(client.frame().await, answer, "{why}");
+        assert_eq!(client.closed().await, None, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_will_must_go_where_its_client_may_publish() {
+    let running = running().await;
+    for (topic, answer) in [("rollcall/v1/hall/status", 5), ("rollcall/v1/gate/status", 0)] {
+        let length = u8::try_from(topic.len()).unwrap();
+        let rest = [b"\0\x01a\0", &[length][..], topic.as_bytes(), b"\0\x01x\0\x04gate\0\x06secret"].concat();
+        let mut client = running.dial(Version::V311).await;
+        client.send(&shaped(4, 0xC6, 60, &rest)).await;
+        assert_eq!(client.frame().await, [0x20, 2, 0, answer], "{topic}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_a_keep_alive_is_told_ours_and_held_to_it() {
+    let gateway = Gateway::new();
+    let (near, far) = tokio::io::duplex(1024);
+    let mut client = Client::new(near, Version::V5);
+    let talk = async {
+        client.send(&shaped(5, 0xC2, 0, b"\0\0\x01a\0\x04gate\0\x06secret")).await;
+        let answer = client.frame().await;
+        assert!(answer.windows(3).any(|bytes| bytes == [0x13, 0x02, 0x58]), "{answer:?}");
+    };
+    let serving = tokio::time::timeout(Duration::from_secs(1_201), gateway.door.serve(far, "test"));
+    assert_eq!(tokio::join!(serving, talk).0, Ok(Leave::Silent));
+}
+
+#[tokio::test]
+async fn the_place_of_a_client_that_left_is_free_again() {
+    let gateway = Gateway::new();
+    for _ in 0..=200 {
+        let (near, far) = tokio::io::duplex(16);
+        drop(near);
+        assert_eq!(gateway.door.serve(far, "test").await, Leave::Closed);
+    }
+    assert!(gateway.refusals().is_empty());
+}

@@ -51,12 +51,13 @@ impl Access for OneSecret {
 struct Held {
     scans: mpsc::UnboundedSender<Box<Submission>>,
     full: Arc<AtomicBool>,
+    full_once: Arc<AtomicBool>,
     turned_away: Arc<Notify>,
 }
 
 impl ScanIntake for Held {
     fn submit(&self, submission: Box<Submission>) -> Result<(), Box<Submission>> {
-        if self.full.load(Ordering::SeqCst) {
+        if self.full.load(Ordering::SeqCst) || self.full_once.swap(false, Ordering::SeqCst) {
             self.turned_away.notify_one();
             return Err(submission);
         }
@@ -113,6 +114,8 @@ pub(crate) struct Gateway {
     pub(crate) connections: Arc<Connections>,
     pub(crate) told: Arc<Told>,
     pub(crate) full: Arc<AtomicBool>,
+    /// Full for the next scan only.
+    pub(crate) full_once: Arc<AtomicBool>,
     /// Told of each scan that came while it was full.
     pub(crate) turned_away: Arc<Notify>,
     pub(crate) interruption: Interruption,
@@ -132,11 +135,17 @@ impl Gateway {
         let told = Arc::new(Told::default());
         let connections = Connections::new(told.clone());
         let full = Arc::new(AtomicBool::new(false));
+        let full_once = Arc::new(AtomicBool::new(false));
         let turned_away = Arc::new(Notify::new());
         let interruption = Interruption::default();
         let ports = Ports {
             access,
-            intake: Arc::new(Held { scans: sender, full: full.clone(), turned_away: turned_away.clone() }),
+            intake: Arc::new(Held {
+                scans: sender,
+                full: full.clone(),
+                full_once: full_once.clone(),
+                turned_away: turned_away.clone(),
+            }),
             clock: Arc::new(Noon),
             observer: told.clone(),
             connections: connections.clone(),
@@ -149,7 +158,16 @@ impl Gateway {
             zone: jiff::tz::TimeZone::UTC,
         };
         let door = FrontDoor::new(settings, ports).unwrap();
-        Gateway { door, connections, told, full, turned_away, interruption, scans: AsyncMutex::new(scans) }
+        Gateway {
+            door,
+            connections,
+            told,
+            full,
+            full_once,
+            turned_away,
+            interruption,
+            scans: AsyncMutex::new(scans),
+        }
     }
 
     /// The next scan that reached the intake.

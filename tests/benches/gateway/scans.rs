@@ -133,11 +133,7 @@ pub(crate) fn lone() -> Result<Vec<Figure>> {
     Ok(vec![Figure {
         what: "one scan alone, until it is acknowledged",
         measured: format!("p50 {}, p99 {}", millis(p50), millis(percentile(&ours, 99))),
-        beside: format!(
-            "4 KiB + fdatasync: p50 {}, p99 {}",
-            millis(floor50),
-            millis(percentile(&floor, 99))
-        ),
+        beside: format!("4 KiB + fdatasync: p50 {}, p99 {}", millis(floor50), millis(percentile(&floor, 99))),
         bar: format!("p50 within twice the floor + 0.2 ms: {}", millis(bar)),
         met: p50 <= bar,
         notes: vec![],

@@ -47,9 +47,8 @@ impl Prepared {
         let Sender { device, at, run, .. } = sender;
         let topic = format!("rollcall/v1/{device}/scan");
         let head = format!("{{\"id\":\"{run}-{device}-");
-        let tail = format!(
-            "\",\"student\":\"{student}\",\"at\":\"{at}\",\"method\":\"face\",\"quality\":0.93}}"
-        );
+        let tail =
+            format!("\",\"student\":\"{student}\",\"at\":\"{at}\",\"method\":\"face\",\"quality\":0.93}}");
         let packet_id = 2 + topic.len();
         let rest = packet_id + 2 + head.len() + NUMBER + tail.len();
         let mut bytes = vec![PUBLISH_QOS_1];
@@ -89,7 +88,11 @@ fn text(text: &str, out: &mut Vec<u8>) -> Result<()> {
 fn length(rest: usize, out: &mut Vec<u8>) -> Result<()> {
     ensure!(rest < 1 << 14, "a packet of {rest} bytes");
     let (low, high) = (u8::try_from(rest & 127)?, u8::try_from(rest >> 7)?);
-    if high == 0 { out.push(low) } else { out.extend([low | 128, high]) }
+    if high == 0 {
+        out.push(low)
+    } else {
+        out.extend([low | 128, high])
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Promises: a pure fold of the ledger's upstream events, so it is the same after every restart; a
 //! version that was dealt with stays dealt with, in whatever order receipts are read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rollcall_domain::event::{Event, RecordVersion, UpstreamEvent};
 use rollcall_domain::ids::{Name, RecordId, Seq};
@@ -16,36 +16,47 @@ pub(crate) struct Receipts {
     /// The highest version of each record that was delivered or refused.
     settled: HashMap<RecordId, u32>,
     dead: HashMap<RecordId, u32>,
+    /// Dead letters that somebody asked for and that were not dealt with since.
+    asked: BTreeSet<RecordId>,
 }
 
 impl Receipts {
     pub(crate) fn new(destination: Name) -> Self {
-        Receipts { destination, cursor: None, settled: HashMap::new(), dead: HashMap::new() }
+        let (settled, dead, asked) = (HashMap::new(), HashMap::new(), BTreeSet::new());
+        Receipts { destination, cursor: None, settled, dead, asked }
     }
 
-    /// Folds one event in, and says which records are to be sent once more because somebody asked.
-    pub(crate) fn apply(&mut self, event: &Event) -> Vec<RecordId> {
+    /// Folds one event in.
+    pub(crate) fn apply(&mut self, event: &Event) {
         match event {
             Event::Upstream(UpstreamEvent::Delivered { destination, low_water, records })
                 if *destination == self.destination =>
             {
                 self.cursor = self.cursor.max(Some(*low_water));
                 records.iter().for_each(|record| self.delivered(*record));
-                Vec::new()
             }
             Event::Upstream(UpstreamEvent::DeadLettered { destination, records })
                 if *destination == self.destination =>
             {
                 records.iter().for_each(|record| self.refused(*record));
-                Vec::new()
             }
             Event::Upstream(UpstreamEvent::RetryAsked { destination, records })
                 if *destination == self.destination =>
             {
-                records.iter().filter(|record| self.revive(record)).map(|record| record.record).collect()
+                records.iter().for_each(|record| self.revive(*record));
             }
-            _ => Vec::new(),
+            _ => {}
         }
+    }
+
+    /// The records that are to be sent once more because somebody asked.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = RecordId> {
+        self.asked.iter().copied()
+    }
+
+    /// There is nothing to send of it any more.
+    pub(crate) fn is_void(&mut self, record: RecordId) {
+        self.asked.remove(&record);
     }
 
     pub(crate) fn delivered(&mut self, RecordVersion { record, version }: RecordVersion) {
@@ -74,17 +85,17 @@ impl Receipts {
         let newer = !self.is_settled(record, version);
         if newer {
             self.settled.insert(record, version);
+            self.asked.remove(&record);
         }
         newer
     }
 
-    fn revive(&mut self, asked: &RecordVersion) -> bool {
-        let dead = self.dead.get(&asked.record) == Some(&asked.version);
-        if dead {
-            self.dead.remove(&asked.record);
-            self.settled.remove(&asked.record);
+    fn revive(&mut self, RecordVersion { record, version }: RecordVersion) {
+        if self.dead.get(&record) == Some(&version) {
+            self.dead.remove(&record);
+            self.settled.remove(&record);
+            self.asked.insert(record);
         }
-        dead
     }
 }
 
@@ -133,10 +144,12 @@ mod tests {
         receipts.refused(at(2));
         assert_eq!((receipts.dead_letters(), receipts.is_settled(RECORD, 2)), (1, true));
         let asked = UpstreamEvent::RetryAsked { destination: name("portal"), records: vec![at(2)] };
-        assert_eq!(receipts.apply(&Event::Upstream(asked.clone())), [RECORD]);
+        receipts.apply(&Event::Upstream(asked.clone()));
         assert!(!receipts.is_settled(RECORD, 2));
-        assert!(receipts.apply(&Event::Upstream(asked)).is_empty());
+        assert!(receipts.asked().eq([RECORD]));
         receipts.delivered(at(2));
         assert_eq!((receipts.dead_letters(), receipts.is_settled(RECORD, 2)), (0, true));
+        receipts.apply(&Event::Upstream(asked));
+        assert!(receipts.asked().eq([]), "it was delivered meanwhile");
     }
 }

@@ -74,6 +74,8 @@ pub struct Sender {
     backoff: Backoff,
     backfill: bool,
     receipts: Receipts,
+    /// Up to here the ledger's events are in `receipts`.
+    folded: Seq,
     /// Up to here everything is dealt with.
     reached: Seq,
     /// The low water of the last receipt in the ledger.
@@ -103,6 +105,7 @@ impl Sender {
             portal,
             backoff,
             backfill,
+            folded: Seq(0),
             reached: Seq(0),
             written: None,
             delivered: Vec::new(),
@@ -132,7 +135,9 @@ pub async fn run(mut sender: Sender, mut shutdown: watch::Receiver<bool>) {
 impl Sender {
     async fn follow(&mut self) {
         let mut seen = self.store.views().watch();
-        while let Err(error) = self.start().await {
+        // Once: what comes while starting fails and is tried again is not from before it.
+        let first = if self.backfill { Seq(0) } else { *seen.borrow() };
+        while let Err(error) = self.start(first).await {
             self.trouble(&error).await;
         }
         loop {
@@ -152,17 +157,14 @@ impl Sender {
         }
     }
 
-    /// Reads the receipts.
-    async fn start(&mut self) -> Result<(), UpstreamError> {
+    /// Reads the receipts; a destination without any begins behind `first`.
+    async fn start(&mut self, first: Seq) -> Result<(), UpstreamError> {
         let last = self.store.views().seen();
-        let mut from = Seq(0);
-        self.receipts = Receipts::new(self.destination.clone());
-        while from < last {
-            let entries = self.entries(from, last).await?;
-            entries.iter().for_each(|entry| drop(self.receipts.apply(&entry.event)));
-            from = entries.last().map_or(last, |entry| entry.seq);
+        while self.folded < last {
+            let entries = self.entries(self.folded, last).await?;
+            entries.iter().for_each(|entry| self.receipts.apply(&entry.event));
+            self.folded = entries.last().map_or(last, |entry| entry.seq);
         }
-        let first = if self.backfill { Seq(0) } else { last };
         self.written = self.receipts.cursor;
         self.reached = self.receipts.cursor.unwrap_or(first);
         let (cursor, dead_letters) = (self.reached, self.receipts.dead_letters());
@@ -170,16 +172,23 @@ impl Sender {
         self.write().await
     }
 
-    /// Deals with the next entries up to `target`; `false` if there are none.
+    /// Deals with the next entries up to `target` and with what was asked for; `false` if there is nothing.
     async fn round(&mut self, target: Seq) -> Result<bool, UpstreamError> {
         self.write().await?;
         let entries = self.entries(self.reached, target).await?;
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(false) };
         let mut due = Vec::new();
         for entry in &entries {
-            due.extend(self.receipts.apply(&entry.event));
+            if entry.seq > self.folded {
+                self.receipts.apply(&entry.event);
+                self.folded = entry.seq;
+            }
             due.extend(self.touched(entry));
         }
+        due.extend(self.receipts.asked());
+        if entries.is_empty() && due.is_empty() {
+            return Ok(false);
+        }
+        let last = entries.last().map_or(self.reached, |entry| entry.seq);
         let mut known = BTreeSet::new();
         due.retain(|record| known.insert(*record));
         let (behind, unread) = (entries.first().map(|entry| entry.at), target.0.saturating_sub(last.0));
@@ -214,7 +223,10 @@ impl Sender {
     async fn deliver(&mut self, record: RecordId) -> Result<(), UpstreamError> {
         let mut last: Option<Parcel> = None;
         loop {
-            let Some(fresh) = parcel::pack(&self.store, &self.campus, record)? else { return Ok(()) };
+            let Some(fresh) = parcel::pack(&self.store, &self.campus, record)? else {
+                self.receipts.is_void(record);
+                return Ok(());
+            };
             if self.receipts.is_settled(record, fresh.version) {
                 return Ok(());
             }

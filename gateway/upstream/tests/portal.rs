@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{ANN, BEN, Gateway, OK, SESSION, StandIn, by_gateway, moment, session};
-use rollcall_domain::event::{Event, How, RecordVersion, SessionEvent, UpstreamEvent};
+use rollcall_domain::event::{Event, How, NewEvent, RecordVersion, SessionEvent, UpstreamEvent};
 use rollcall_domain::ids::{Name, RecordId};
 use rollcall_domain::mark::Mark;
 use rollcall_upstream::State;
@@ -18,6 +18,14 @@ async fn gateway() -> (tempfile::TempDir, Gateway, StandIn) {
     let gateway = Gateway::open(folder.path());
     gateway.furnish().await;
     (folder, gateway, StandIn::start().await)
+}
+
+/// Somebody asks for the dead letter of Ann's first version.
+fn retry_of_ann() -> NewEvent {
+    let record = RecordId { session: SESSION, student: ANN };
+    let records = vec![RecordVersion { record, version: 1 }];
+    let asked = UpstreamEvent::RetryAsked { destination: Name::parse("portal").unwrap(), records };
+    by_gateway(Event::Upstream(asked))
 }
 
 #[tokio::test]
@@ -109,10 +117,7 @@ async fn a_refusal_for_good_becomes_a_dead_letter_and_the_next_one_goes_on() {
     assert_eq!(status.delivered, 1);
     assert_eq!(status.last_error, None);
 
-    let record = RecordId { session: SESSION, student: ANN };
-    let records = vec![RecordVersion { record, version: 1 }];
-    let asked = UpstreamEvent::RetryAsked { destination: Name::parse("portal").unwrap(), records };
-    gateway.append(vec![by_gateway(Event::Upstream(asked))]).await;
+    gateway.append(vec![retry_of_ann()]).await;
     portal.answer([OK]);
     assert_eq!(portal.request().await.key, "rec_7_1:1");
     sending.until(|status| status.dead_letters == 0 && status.delivered == 2).await;
@@ -140,6 +145,76 @@ async fn a_restart_goes_on_where_it_was_and_sends_nothing_twice() {
     let status = sending.until(|status| status.delivered == 1 && status.state == State::Idle).await;
     assert_eq!(status.dead_letters, 0);
     assert!(!portal.has_more());
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_was_asked_for_while_it_was_stopped_is_sent_after_the_start() {
+    let (folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([("400 No", "")]);
+    portal.request().await;
+    sending.until(|status| status.state == State::Idle && status.dead_letters == 1).await;
+    let later = gateway.mark(BEN, Mark::Present).await;
+    portal.answer([OK]);
+    portal.request().await;
+    sending.until(|status| status.state == State::Idle && status.cursor >= later).await;
+    sending.stop().await;
+    let last = gateway.append(vec![retry_of_ann()]).await;
+    gateway.store.views().wait_for(last).await;
+    drop(gateway);
+
+    let gateway = Gateway::open(folder.path());
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([OK]);
+    let status = sending.until(|status| status.state == State::Idle).await;
+    assert_eq!((status.delivered, status.dead_letters), (1, 0));
+    assert_eq!(portal.request().await.key, "rec_7_1:1");
+    sending.stop().await;
+
+    // It was asked for once, so it is not sent once more.
+    drop(gateway);
+    let gateway = Gateway::open(folder.path());
+    let mut sending = gateway.send_to(&portal.url, true);
+    sending.until(|status| status.state == State::Idle).await;
+    assert!(!portal.has_more());
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_cut_off_on_its_way_is_sent_again_under_the_same_key() {
+    let (folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let sending = gateway.send_to(&portal.url, true);
+    let first = portal.request().await;
+    sending.stop().await;
+    drop(gateway);
+
+    let gateway = Gateway::open(folder.path());
+    let mut sending = gateway.send_to(&portal.url, true);
+    let second = portal.request().await;
+    portal.answer([OK]);
+    assert_eq!((first.key, first.body), (second.key, second.body));
+    sending.until(|status| status.delivered == 1).await;
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_portal_that_hangs_or_leads_elsewhere_is_asked_again_and_nowhere_else() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    let elsewhere = StandIn::start().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let mut sending = gateway.send_within(Duration::from_millis(50), &portal.url);
+    let first = portal.request().await;
+    let status = sending.until(|status| status.last_error.is_some()).await;
+    assert_eq!(status.last_error.as_deref(), Some("the portal does not answer in time"));
+    portal.request().await;
+    let location: &'static str = format!("location: {}\r\n", elsewhere.url).leak();
+    portal.answer([("307 Elsewhere", location), OK]);
+    sending.until(|status| status.delivered == 1).await;
+    assert_eq!(portal.request().await.key, first.key);
+    assert!(!elsewhere.has_more(), "the token would have gone there too");
     sending.stop().await;
 }
 

@@ -96,7 +96,7 @@ impl StandIn {
     }
 
     /// Whether a request has come that nobody has looked at.
-    pub fn has_more(&mut self) -> bool {
+    pub fn has_more(&self) -> bool {
         !self.requests.is_empty()
     }
 }
@@ -262,11 +262,17 @@ impl Gateway {
 
     /// Starts a sender for the portal at `url`.
     pub fn send_to(&self, url: &str, backfill: bool) -> Sending {
-        let settings = PortalSettings {
-            url: url.parse().unwrap(),
-            token: Some("secret".to_owned()),
-            timeout: Duration::from_secs(10),
-        };
+        self.send(url, Duration::from_secs(10), backfill)
+    }
+
+    /// Starts a sender that waits no longer than that for an answer.
+    pub fn send_within(&self, timeout: Duration, url: &str) -> Sending {
+        self.send(url, timeout, true)
+    }
+
+    fn send(&self, url: &str, timeout: Duration, backfill: bool) -> Sending {
+        let token = Some("secret".to_owned());
+        let settings = PortalSettings { url: url.parse().unwrap(), token, timeout };
         let target =
             Target { basis: Basis::Held, planned_sessions: 12, threshold: Percent::from_centi(7500) };
         let campus = Campus { zone: TimeZone::get("Asia/Dhaka").unwrap(), target };

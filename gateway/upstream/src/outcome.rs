@@ -34,9 +34,11 @@ impl Outcome {
             200..=299 => Outcome::Delivered,
             300..=399 => retry("the portal has moved; correct its url"),
             401 | 403 | 407 => retry("the portal does not accept the token; correct it"),
+            405 | 415 | 421 | 426 => retry("the portal takes no records there; correct its url"),
             408 | 425 | 429 => retry("the portal is busy"),
+            400..=499 => Outcome::Refused { answer: format!("status {status}: {body}") },
             500..=599 => retry("the portal has a fault"),
-            _ => Outcome::Refused { answer: format!("status {status}: {body}") },
+            _ => retry("the portal answers what nobody understands"),
         }
     }
 }
@@ -65,7 +67,7 @@ mod tests {
         for status in [200, 201, 202, 204] {
             assert_eq!(of(status, None), Outcome::Delivered);
         }
-        for status in [301, 401, 403, 408, 425, 429, 500, 502, 503, 504] {
+        for status in [301, 401, 403, 405, 407, 408, 415, 421, 425, 426, 429, 500, 502, 503, 504, 600, 999] {
             assert!(matches!(of(status, None), Outcome::Retry { after: None, .. }), "{status}");
         }
         for status in [400, 404, 409, 413, 422] {

@@ -238,10 +238,8 @@ impl Sender {
                     self.backoff.succeeded();
                     self.receipts.delivered(this);
                     self.delivered.push(this);
-                    self.status.send_modify(|status| {
-                        status.delivered += 1;
-                        status.last_error = None;
-                    });
+                    self.status.send_modify(|status| status.delivered += 1);
+                    self.recovered();
                     return Ok(());
                 }
                 Outcome::Refused { answer } => {
@@ -309,11 +307,22 @@ impl Sender {
     }
 
     async fn trouble(&mut self, error: &UpstreamError) {
-        tracing::warn!(destination = %self.destination, %error, "cannot go on for now");
         self.wait(STORE_PAUSE, error.to_string()).await;
     }
 
+    fn recovered(&self) {
+        let had = self.status.borrow().last_error.is_some();
+        if had {
+            tracing::info!(destination = %self.destination, "records are delivered again");
+            self.status.send_modify(|status| status.last_error = None);
+        }
+    }
+
+    /// Says why in the log once, however often it is tried meanwhile.
     async fn wait(&mut self, pause: Duration, why: String) {
+        if self.status.borrow().last_error.as_ref() != Some(&why) {
+            tracing::warn!(destination = %self.destination, %why, "records cannot be delivered now; trying again");
+        }
         self.status.send_modify(|status| {
             (status.state, status.last_error) = (State::Waiting(pause), Some(why));
         });

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::LazyLock;
 
 use actix_web::http::header;
-use actix_web::web::{self, Path, Query, ServiceConfig};
+use actix_web::web::{Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use rollcall_api::{Problem, at};
 use serde::Deserialize;
@@ -50,7 +50,7 @@ pub(crate) fn version() -> &'static str {
 }
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
-    config.service(at("/static/{name}").route(web::get().to(asset)));
+    config.service(at("/static/{name}").get(asset));
 }
 
 #[derive(Deserialize)]
@@ -74,10 +74,7 @@ async fn asset(
         known.strip_prefix("W/").unwrap_or(known) == tag
     });
     let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, lasts))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, lasts));
     if has_it {
         return Ok(response.finish());
     }

@@ -4,7 +4,7 @@
 //! not connected it says so.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Path, ServiceConfig};
+use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rollcall_actors::{Command, Deed, Row};
@@ -18,10 +18,10 @@ use serde::Deserialize;
 use crate::page::{Frame, answer, clock, clock_of, go_to, path_of, sees_registers, show};
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
-    config.service(at("/sessions/{id}").route(web::get().to(show_session)));
-    config.service(at("/sessions/{id}/open").route(web::post().to(open)));
-    config.service(at("/sessions/{id}/close").route(web::post().to(close)));
-    config.service(at("/sessions/{id}/mark").route(web::post().to(mark_by_hand)));
+    config.service(at("/sessions/{id}").get(show_session));
+    config.service(at("/sessions/{id}/open").post(open));
+    config.service(at("/sessions/{id}/close").post(close));
+    config.service(at("/sessions/{id}/mark").post(mark_by_hand));
 }
 
 #[derive(Template)]

@@ -4,7 +4,7 @@
 //! was wrong; a form on another site signs nobody in; afterwards one is where one wanted to go.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, Data, Form, Query, ServiceConfig};
+use actix_web::web::{Data, Form, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rollcall_api::sign_in::{SignedIn, cookie, is_our_own_page, sign_in};
@@ -14,8 +14,8 @@ use serde::Deserialize;
 use crate::page::{Frame, answer, go_to, show};
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
-    config.service(at("/login").route(web::get().to(form)).route(web::post().to(submit)));
-    config.service(at("/logout").route(web::post().to(leave)));
+    config.service(at("/login").get(form).post(submit));
+    config.service(at("/logout").post(leave));
 }
 
 #[derive(Template)]

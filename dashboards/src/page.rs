@@ -59,19 +59,14 @@ pub(crate) fn show(status: StatusCode, page: &impl Template) -> HttpResponse {
     HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // With "no-referrer" browsers would hide the origin of our own forms, by which they are known.
         .insert_header((header::REFERRER_POLICY, "same-origin"))
         .insert_header(("cross-origin-opener-policy", "same-origin"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body)
 }
 
 pub(crate) fn go_to(path: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, path))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .finish()
+    HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
 }
 
 /// The page, or what is shown in its place.

@@ -3,7 +3,7 @@
 //! Promises: what is on now is first; opening is one click.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rollcall_api::sessions::{Filter, SessionView, find};
@@ -17,8 +17,8 @@ use crate::page::{Frame, answer, clock_of, go_to, sees_registers, show};
 const MOST: usize = 200;
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
-    config.service(web::resource("/").route(web::get().to(home)));
-    config.service(at("/today").route(web::get().to(today)));
+    config.service(at("/").get(home));
+    config.service(at("/today").get(today));
 }
 
 #[derive(Template)]

@@ -60,6 +60,25 @@ fn what_went_wrong_at_signing_in_is_said_in_place() {
 }
 
 #[test]
+fn a_form_that_no_page_of_ours_sends_is_a_problem() {
+    with_gateway(configure, async |gateway| {
+        let cookie = gateway.cookie("ada").await;
+        let mark = format!("/sessions/{ADAS_SESSION}/mark");
+        let huge = format!("student={}", "x".repeat(20_000));
+        for (form, status, code) in [
+            ("student=stu_1&mark=asleep", 422, "validation_failed"),
+            (huge.as_str(), 413, "too_large"),
+        ] {
+            let answer = gateway.submit(&mark, &cookie, form).await;
+            assert_eq!((answer.status, answer.problem().as_str()), (status, code));
+        }
+        let post = gateway.submit("/", &cookie, "x=").await;
+        assert_eq!((post.status, post.problem().as_str()), (405, "method_not_allowed"));
+        assert_eq!(post.header("allow"), Some("GET, HEAD"));
+    });
+}
+
+#[test]
 fn signing_out_forgets_the_cookie() {
     with_gateway(configure, async |gateway| {
         let cookie = gateway.cookie("ada").await;

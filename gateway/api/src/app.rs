@@ -6,14 +6,15 @@
 //! Refuses: listening, and pages. [`app`] is handed both.
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, Data, JsonConfig, QueryConfig, ServiceConfig};
-use actix_web::{App, Error, Resource};
+use actix_web::web::{self, Data, FormConfig, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, Error, FromRequest, Handler, HttpRequest, Resource, Responder, guard};
 
 use crate::handles::Api;
-use crate::problem::{bad_json, bad_query, no_such_method, no_such_route};
+use crate::problem::{bad_form, bad_json, bad_path, bad_query, no_such_method, no_such_route};
 use crate::{health, sessions, sign_in, ws};
 
 /// Larger bodies are refused; uploads get a limit of their own where they are taken.
@@ -37,7 +38,9 @@ pub fn app(
     App::new()
         .app_data(Data::new(api))
         .app_data(JsonConfig::default().limit(LARGEST_JSON).error_handler(|error, _| bad_json(&error).into()))
+        .app_data(FormConfig::default().error_handler(|error, _| bad_form(&error).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| bad_query(&error).into()))
+        .app_data(PathConfig::default().error_handler(|_, request| bad_path(request).into()))
         .configure(configure)
         .configure(pages)
         .default_service(web::to(no_such_route))
@@ -51,12 +54,59 @@ fn configure(config: &mut ServiceConfig) {
     ws::configure(config);
 }
 
-/// A resource at `path`, with or without a slash at its end; methods it does not know are refused.
-pub fn at(path: &str) -> Resource {
-    web::resource([path.to_owned(), format!("{path}/")]).default_service(web::to(no_such_method))
+/// What answers at `path`, with or without a slash at its end; methods it does not know are refused.
+pub fn at(path: &str) -> At {
+    let path = path.trim_end_matches('/');
+    At { resource: web::resource([path.to_owned(), format!("{path}/")]), methods: Vec::new() }
 }
 
-/// Counts and times a request, and tells browsers not to guess at what they got.
+/// One path and the methods that it answers.
+pub struct At {
+    resource: Resource,
+    methods: Vec<&'static str>,
+}
+
+impl At {
+    /// Answers GET, and HEAD as far as its head goes.
+    #[must_use]
+    pub fn get<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let At { resource, mut methods } = self;
+        methods.extend(["GET", "HEAD"]);
+        let reads = guard::Any(guard::Get()).or(guard::Head());
+        At { resource: resource.route(web::route().guard(reads).to(handler)), methods }
+    }
+
+    #[must_use]
+    pub fn post<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let At { resource, mut methods } = self;
+        methods.push("POST");
+        At { resource: resource.route(web::post().to(handler)), methods }
+    }
+}
+
+impl HttpServiceFactory for At {
+    fn register(self, config: &mut AppService) {
+        let allowed = self.methods.join(", ");
+        let refuse = move |request: HttpRequest| {
+            let refused = no_such_method(&request, &allowed);
+            async move { refused }
+        };
+        self.resource.default_service(web::to(refuse)).register(config);
+    }
+}
+
+/// Counts and times a request, and tells browsers to keep no answer that does not say otherwise and not
+/// to guess at what it is.
 async fn measure(
     api: Data<Api>,
     request: ServiceRequest,
@@ -64,7 +114,12 @@ async fn measure(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = api.clock().monotonic();
     let method = known(request.method());
-    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     let route = response.request().match_pattern();
     let route = route.as_deref().map_or("unmatched", |route| route.trim_end_matches('/'));
     let route = if route.is_empty() { "/" } else { route };

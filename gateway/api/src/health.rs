@@ -15,10 +15,10 @@ use crate::handles::Api;
 use crate::problem::{Problem, no_such_route};
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    config.service(at("/livez").route(web::get().to(alive)));
-    config.service(at("/readyz").route(web::get().to(ready)));
-    config.service(at("/api/status").route(web::get().to(status)));
-    config.service(at("/metrics").route(web::get().to(metrics)));
+    config.service(at("/livez").get(alive));
+    config.service(at("/readyz").get(ready));
+    config.service(at("/api/status").get(status));
+    config.service(at("/metrics").get(metrics));
 }
 
 async fn alive() -> HttpResponse {

@@ -183,13 +183,17 @@ impl From<StoreError> for Problem {
 
 /// Nothing answers on this path.
 pub(crate) async fn no_such_route(request: HttpRequest) -> HttpResponse {
-    Problem::new("not_found", format!("nothing answers on {}", request.path())).response()
+    bad_path(&request).response()
 }
 
 /// The path is right, the method is not.
-pub(crate) async fn no_such_method(request: HttpRequest) -> HttpResponse {
-    let what = format!("{} cannot be used on {}", request.method(), request.path());
-    Problem::new("method_not_allowed", what).response()
+pub(crate) fn no_such_method(request: &HttpRequest, allowed: &str) -> HttpResponse {
+    let what = format!("{} cannot be used on {}; use {allowed}", request.method(), request.path());
+    let mut response = Problem::new("method_not_allowed", what).response();
+    if let Ok(allowed) = header::HeaderValue::from_str(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// A body that is not the JSON that was asked for.
@@ -201,6 +205,21 @@ pub(crate) fn bad_json(error: &error::JsonPayloadError) -> Problem {
         E::Deserialize(reason) if reason.is_data() => Problem::new("validation_failed", reason.to_string()),
         other => Problem::new("bad_request", other.to_string()),
     }
+}
+
+/// A body that is not the form that was asked for.
+pub(crate) fn bad_form(error: &error::UrlencodedError) -> Problem {
+    use error::UrlencodedError as E;
+    match error {
+        E::Overflow { .. } => Problem::new("too_large", error.to_string()),
+        E::Parse(_) => Problem::new("validation_failed", error.to_string()),
+        other => Problem::new("bad_request", other.to_string()),
+    }
+}
+
+/// A path with something in it that is no text is the path of nothing.
+pub(crate) fn bad_path(request: &HttpRequest) -> Problem {
+    Problem::new("not_found", format!("nothing answers on {}", request.path()))
 }
 
 /// A query that cannot be understood.

@@ -32,6 +32,39 @@ fn unknown_routes_wrong_methods_and_bad_bodies_are_problems_too() {
 }
 
 #[test]
+fn a_wrong_method_is_told_the_right_ones_and_head_is_get_without_a_body() {
+    with_gateway(no_pages, async |gateway| {
+        let ask = async |line: &str| request(gateway.address, line, &[], "").await;
+        let delete = ask("DELETE /livez/").await;
+        assert_eq!((delete.status, delete.header("allow")), (405, Some("GET, HEAD")));
+        assert_eq!(ask("GET /api/token").await.header("allow"), Some("POST"));
+        let (get, head) = (ask("GET /livez").await, ask("HEAD /livez").await);
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        assert_eq!(head.header("content-length"), get.header("content-length"));
+    });
+}
+
+#[test]
+fn a_path_that_is_no_text_leads_nowhere() {
+    with_gateway(no_pages, async |gateway| {
+        let ada = gateway.token("ada").await;
+        let answer = gateway.get("/api/v1/attendance/sessions/%FF", &ada).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (404, "not_found"));
+    });
+}
+
+#[test]
+fn an_answer_is_neither_kept_nor_guessed_at() {
+    with_gateway(no_pages, async |gateway| {
+        let signed_in = gateway.sign_in("ada", common::PASSWORD).await;
+        for answer in [signed_in, request(gateway.address, "GET /nowhere", &[], "").await] {
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        }
+    });
+}
+
+#[test]
 fn the_gateway_says_that_it_lives_is_ready_and_what_is_running() {
     with_gateway(no_pages, async |gateway| {
         let get = async |path: &str| request(gateway.address, &format!("GET {path}"), &[], "").await;

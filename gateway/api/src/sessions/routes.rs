@@ -29,12 +29,12 @@ const LARGEST_PAGE: usize = 500;
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     let base = "/api/v1/attendance";
-    config.service(at(&format!("{base}/sessions")).route(web::get().to(list)));
-    config.service(at(&format!("{base}/sessions/{{id}}")).route(web::get().to(one)));
-    config.service(at(&format!("{base}/sessions/{{id}}/open")).route(web::post().to(open)));
-    config.service(at(&format!("{base}/sessions/{{id}}/close")).route(web::post().to(close)));
-    config.service(at(&format!("{base}/sessions/{{id}}/records")).route(web::get().to(records)));
-    config.service(at(&format!("{base}/records")).route(web::post().to(create_record)));
+    config.service(at(&format!("{base}/sessions")).get(list));
+    config.service(at(&format!("{base}/sessions/{{id}}")).get(one));
+    config.service(at(&format!("{base}/sessions/{{id}}/open")).post(open));
+    config.service(at(&format!("{base}/sessions/{{id}}/close")).post(close));
+    config.service(at(&format!("{base}/sessions/{{id}}/records")).get(records));
+    config.service(at(&format!("{base}/records")).post(create_record));
 }
 
 #[derive(Deserialize)]

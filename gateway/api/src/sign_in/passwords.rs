@@ -6,10 +6,14 @@
 //!
 //! Refuses: keeping a password. What is stored is an argon2id hash in the register.
 
+use std::sync::Arc;
+
+use actix_web::web;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use rollcall_domain::ids::UserId;
+use rollcall_store::StoreError;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
@@ -35,14 +39,14 @@ pub fn hash_password(password: &str) -> Result<String, ApiError> {
 pub(crate) struct Passwords {
     /// What a password is compared with when there is no account: it fits none.
     nobody: String,
-    working: Semaphore,
+    working: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
 impl Passwords {
     pub(crate) fn new() -> Result<Self, ApiError> {
         let nobody = hash_password("an account that is not there")?;
-        let (working, waiting) = (Semaphore::new(AT_ONCE), Semaphore::new(WAITING));
+        let (working, waiting) = (Arc::new(Semaphore::new(AT_ONCE)), Semaphore::new(WAITING));
         Ok(Passwords { nobody, working, waiting })
     }
 
@@ -53,24 +57,71 @@ impl Passwords {
         user: Option<UserId>,
         password: String,
     ) -> Result<bool, Problem> {
-        let busy =
-            || Problem::new("too_many_attempts", "many people sign in just now; try again in a moment");
         if password.len() > LONGEST {
             return Err(Problem::field("password", format!("at most {LONGEST} bytes")));
         }
-        let _waits = self.waiting.try_acquire().map_err(|_full| busy())?;
-        let _works = self.working.acquire().await.map_err(|_closed| busy())?;
-        let nobody = self.nobody.clone();
-        api.register(move |register| {
+        let (nobody, register) = (self.nobody.clone(), api.store().register());
+        let compare = move || {
             let stored = user.map(|user| register.password(user)).transpose()?.flatten();
             let fits = is_password(stored.as_deref().unwrap_or(&nobody), &password);
-            Ok(fits && stored.is_some())
-        })
-        .await
+            Ok::<_, StoreError>(fits && stored.is_some())
+        };
+        Ok(self.compute(compare).await??)
+    }
+
+    /// Does the work once there is a place for it. The place is taken for as long as the work lasts, also
+    /// when whoever asked for it hangs up meanwhile: a thread that hashes cannot be stopped.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy =
+            || Problem::new("too_many_attempts", "many people sign in just now; try again in a moment");
+        let _waits = self.waiting.try_acquire().map_err(|_full| busy())?;
+        let place = Arc::clone(&self.working).acquire_owned().await.map_err(|_closed| busy())?;
+        let done = web::block(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        done.await.map_err(|_stopping| Problem::new("busy", "the gateway is stopping"))
     }
 }
 
 fn is_password(hash: &str, password: &str) -> bool {
     PasswordHash::new(hash)
         .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_that_nobody_waits_for_any_more_still_has_its_place() {
+        actix_web::rt::System::new().block_on(async {
+            let passwords = Passwords::new().unwrap();
+            let (go_on, held) = channel::<()>();
+            let (ended, end) = tokio::sync::oneshot::channel();
+            let mut asked = Box::pin(passwords.compute(move || {
+                held.recv().ok();
+                ended.send(()).ok();
+            }));
+            std::future::poll_fn(|context| {
+                assert!(asked.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            drop(asked);
+            assert_eq!(passwords.working.available_permits(), AT_ONCE - 1);
+            assert_eq!(passwords.waiting.available_permits(), WAITING);
+            drop(go_on);
+            end.await.unwrap();
+            let all = u32::try_from(AT_ONCE).unwrap();
+            passwords.working.acquire_many(all).await.unwrap().forget();
+        });
+    }
 }

@@ -42,10 +42,10 @@ pub struct Session {
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for path in ["/api/v1/auth/token", "/api/token", "/api/auth/login"] {
-        config.service(at(path).route(web::post().to(token)));
+        config.service(at(path).post(token));
     }
     for path in ["/api/v1/auth/me", "/api/auth/me"] {
-        config.service(at(path).route(web::get().to(me)));
+        config.service(at(path).get(me));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::problem::Problem;
 use crate::sign_in::{SignedIn, origin};
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    config.service(at("/ws").route(web::get().to(connect)));
+    config.service(at("/ws").get(connect));
 }
 
 #[derive(Deserialize)]

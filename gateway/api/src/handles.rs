@@ -5,6 +5,7 @@
 //! Refuses: settings of its own. [`Options`] is what it needs of the gateway's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Recipient;
 use actix_web::web;
@@ -25,6 +26,9 @@ use crate::problem::Problem;
 use crate::sign_in::passwords::Passwords;
 use crate::sign_in::tokens::Tokens;
 
+/// How often a watching screen is asked whether it is still there, as the contract has it.
+const PING: Duration = Duration::from_secs(20);
+
 /// What of the settings HTTP goes by.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -38,6 +42,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// Who may read the metrics; empty: whoever asks. `None`: they are switched off.
     pub metrics: Option<Vec<IpNet>>,
+    /// The pace of pings; a screen that has not answered three of them is gone.
+    pub ping: Duration,
     pub version: &'static str,
 }
 
@@ -52,6 +58,7 @@ impl Options {
             tls: settings.http.tls_cert.is_some() || public.is_some_and(|url| url.scheme() == "https"),
             origins: origins.chain(public.map(|url| url.origin().ascii_serialization())).collect(),
             metrics: settings.metrics.enabled.then(|| settings.metrics.allowed_networks.clone()),
+            ping: PING,
             version,
         }
     }

@@ -5,8 +5,9 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::client::request;
-use common::{PASSWORD, append, with_gateway};
+use common::{PASSWORD, append, set_user, with_gateway};
 use jsonwebtoken::{EncodingKey, Header, encode};
+use rollcall_domain::people::User;
 use rollcall_store::Append;
 use serde_json::json;
 
@@ -75,21 +76,10 @@ fn a_token_of_another_key_another_algorithm_or_another_issuer_is_refused() {
 fn a_token_ends_with_its_hour_and_with_its_account() {
     with_gateway(no_pages, async |gateway| {
         let token = gateway.token("ada").await;
-        let user = gateway
-            .store
-            .views()
-            .read(|state| state.campus.users.values().find(|user| user.id.0 == 2).cloned().unwrap());
         gateway.clock.go_on(60);
         assert_eq!(gateway.get("/api/v1/auth/me", &token).await.problem(), "token_expired");
         let token = gateway.token("ada").await;
-        let disabled = rollcall_domain::people::User { active: false, ..user };
-        let event = rollcall_domain::event::NewEvent {
-            by: rollcall_domain::event::Actor::Cli,
-            event: rollcall_domain::event::Event::Campus(rollcall_domain::event::CampusEvent::Put(Box::new(
-                rollcall_domain::campus::Item::User(disabled),
-            ))),
-            personal: Vec::new(),
-        };
+        let event = set_user(&gateway.store, 2, |ada| User { active: false, ..ada });
         append(&gateway.store, |then| Append { then, ..Append::new(vec![event], |_| {}) }).await;
         let answer = gateway.get("/api/v1/auth/me", &token).await;
         assert_eq!((answer.status, answer.problem().as_str()), (403, "account_disabled"));

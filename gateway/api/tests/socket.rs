@@ -3,10 +3,118 @@
 mod common;
 
 use common::client::WebSocket;
-use common::{ADAS_CLASS, ADAS_SESSION, HOSTILE, with_gateway};
+use common::client::request;
+use common::{
+    ADAS_CLASS, ADAS_SESSION, Gateway, HOSTILE, append, set_user, with_gateway, with_impatient_gateway,
+};
+use rollcall_domain::people::User;
+use rollcall_store::Append;
 use serde_json::json;
 
 fn no_pages(_: &mut actix_web::web::ServiceConfig) {}
+
+impl Gateway {
+    async fn screen(&self, username: &str) -> WebSocket {
+        let path = format!("/ws?token={}", self.token(username).await);
+        WebSocket::connect(self.address, &path, &[]).await.ok().unwrap()
+    }
+
+    /// Returns once nobody is connected any more.
+    async fn is_left_alone(&self) {
+        let mut looks = tokio::time::interval(std::time::Duration::from_millis(5));
+        let left = async {
+            while !request(self.address, "GET /metrics", &[], "").await.body.contains("rollcall_ws_clients 0") {
+                looks.tick().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), left).await.expect("nobody is connected");
+    }
+}
+
+#[test]
+fn who_is_no_longer_signed_in_can_do_nothing_more_and_is_told_so() {
+    with_gateway(no_pages, async |gateway| {
+        let (mut ada, mut emmy) = (gateway.screen("ada").await, gateway.screen("emmy").await);
+        let event = set_user(&gateway.store, 2, |ada| User { active: false, ..ada });
+        append(&gateway.store, |then| Append { then, ..Append::new(vec![event], |_| {}) }).await;
+        ada.send("SUBSCRIBE", json!({"sessionId": ADAS_SESSION})).await;
+        assert_eq!(ada.close_code().await, Some(4401));
+        gateway.clock.go_on(60);
+        emmy.send("DONE", json!({"classId": "MATH-2"})).await;
+        assert_eq!(emmy.close_code().await, Some(4401));
+    });
+}
+
+#[test]
+fn a_screen_that_only_watches_is_told_when_its_sign_in_ends() {
+    with_impatient_gateway(async |gateway| {
+        let mut screen = gateway.screen("ada").await;
+        gateway.clock.go_on(60);
+        assert_eq!(screen.close_code().await, Some(4401));
+    });
+}
+
+#[test]
+fn a_screen_that_may_not_watch_any_more_is_told_so() {
+    with_impatient_gateway(async |gateway| {
+        let mut screen = gateway.screen("ada").await;
+        screen.send("SUBSCRIBE", json!({"sessionId": ADAS_SESSION})).await;
+        assert_eq!(screen.next().await["event"], "SNAPSHOT");
+        let event = set_user(&gateway.store, 2, |ada| User { teacher: None, ..ada });
+        append(&gateway.store, |then| Append { then, ..Append::new(vec![event], |_| {}) }).await;
+        assert_eq!(screen.next().await["data"]["code"], "not_found");
+    });
+}
+
+#[test]
+fn a_screen_that_is_silent_or_does_not_read_is_gone() {
+    with_impatient_gateway(async |gateway| {
+        let silent = gateway.screen("ada").await;
+        gateway.is_left_alone().await;
+        drop(silent);
+        let mut deaf = gateway.screen("ada").await;
+        let payload = json!({"event": "SUBSCRIBE", "data": {"sessionId": ADAS_SESSION}}).to_string();
+        let mut frame = vec![0x81, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+        frame.extend_from_slice(payload.as_bytes());
+        // A ping that must be answered, and more questions than answers fit on the way.
+        frame.extend_from_slice(&[0x89, 0x80, 0, 0, 0, 0]);
+        let much = frame.repeat(1_000);
+        let speaks = async { while deaf.send_bytes(&much).await.is_ok() {} };
+        tokio::select! { () = gateway.is_left_alone() => {}, () = speaks => gateway.is_left_alone().await }
+    });
+}
+
+#[test]
+fn what_is_too_large_or_no_frame_at_all_ends_the_connection_with_a_reason() {
+    with_gateway(no_pages, async |gateway| {
+        let mut large = vec![0x81, 0x80 | 126, 0x4e, 0x20, 0, 0, 0, 0];
+        large.resize(8 + 0x4e20, b'x');
+        for (bytes, code) in [
+            (large.as_slice(), 1009),
+            // Not masked, as clients must.
+            (&[0x81, 1, b'x'], 1002),
+            (&[0x8b, 0x80, 0, 0, 0, 0], 1002),
+        ] {
+            let mut screen = gateway.screen("ada").await;
+            screen.send_bytes(bytes).await.unwrap();
+            assert_eq!(screen.close_code().await, Some(code), "{bytes:?}");
+        }
+    });
+}
+
+#[test]
+fn whether_anothers_class_has_an_open_session_is_not_told() {
+    with_gateway(no_pages, async |gateway| {
+        let open = format!("/api/v1/attendance/sessions/{ADAS_SESSION}/open");
+        let ada = gateway.token("ada").await;
+        let mut screen = gateway.screen("emmy").await;
+        for _ in ["closed", "open"] {
+            screen.send("SUBSCRIBE", json!({"classId": ADAS_CLASS})).await;
+            assert_eq!(screen.next().await["data"]["code"], "no_open_session");
+            gateway.post(&open, &ada, &json!(null)).await;
+        }
+    });
+}
 
 #[test]
 fn a_snapshot_comes_first_and_then_every_change_linked_to_the_one_before() {

@@ -5,6 +5,7 @@
 
 use rollcall_domain::ids::SessionId;
 use rollcall_domain::mark::Mark;
+use rollcall_domain::permission::Action;
 use rollcall_domain::session::SessionStatus;
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ use super::frames::Trouble;
 use crate::access;
 use crate::handles::Api;
 use crate::sessions::class_id;
+use crate::sign_in::SignedIn;
 
 #[derive(Deserialize)]
 #[serde(tag = "event", content = "data")]
@@ -49,8 +51,9 @@ impl Asked {
 }
 
 impl Target {
-    /// The session that is meant: the one named, or the class's open one.
-    pub(super) fn session(&self, api: &Api) -> Result<SessionId, Trouble> {
+    /// The session that is meant: the one named, or the class's open one. Another's class has none, as far
+    /// as the caller is told.
+    pub(super) fn session(&self, api: &Api, who: &SignedIn) -> Result<SessionId, Trouble> {
         if let Some(text) = &self.session_id {
             return Ok(access::session_id(text)?);
         }
@@ -60,7 +63,10 @@ impl Target {
         let class = class_id(api, text)?;
         let open: Vec<SessionId> = api.store().views().read(|state| {
             let meetings = state.meetings().filter(|meeting| meeting.class == class);
-            meetings.filter(|meeting| meeting.status == SessionStatus::Open).map(|m| m.id).collect()
+            let open = meetings.filter(|meeting| meeting.status == SessionStatus::Open);
+            open.filter(|meeting| access::allows(state, who, Action::ReadSession, meeting))
+                .map(|meeting| meeting.id)
+                .collect()
         });
         match open.as_slice() {
             [] => Err(Trouble::NoOpenSession),

@@ -9,10 +9,9 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
 
 use actix_web::rt::time::{interval, timeout};
-use actix_ws::{AggregatedMessage, CloseCode, CloseReason, MessageStream};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Closed, MessageStream, ProtocolError};
 use rollcall_actors::{Command, Deed, Delta, Frame, Watch};
 use rollcall_domain::event::{Event, SessionEvent};
 use rollcall_domain::ids::{ClassId, SessionId};
@@ -28,11 +27,9 @@ use crate::problem::Problem;
 use crate::sessions::{Marking, mark};
 use crate::sign_in::SignedIn;
 
-const PING: Duration = Duration::from_secs(20);
-/// Pings without any sign of life before a client counts as gone.
+/// Pings without any sign of life before a client counts as gone, and how many of their intervals it may
+/// take to let us write.
 const SILENT_PINGS: u8 = 3;
-/// The longest that a client may take to let us write.
-const STUCK: Duration = Duration::from_secs(60);
 /// Frames that wait for a client; a burst of a large class fits.
 const QUEUE: usize = 256;
 /// Times between two pings that a client may fall behind.
@@ -75,12 +72,13 @@ impl Socket {
             .max_frame_size(LARGEST_MESSAGE)
             .aggregate_continuations()
             .max_continuation_size(LARGEST_MESSAGE);
-        let mut pings = interval(PING);
+        let mut pings = interval(self.api.options().ping);
         let end = loop {
             let step = tokio::select! {
                 message = stream.recv() => match message {
                     Some(Ok(message)) => self.heard(message).await,
-                    Some(Err(_)) | None => Err(End::Gone),
+                    Some(Err(error)) => Err(unreadable(&error)),
+                    None => Err(End::Gone),
                 },
                 (session, frame) = next(&mut self.watching) => self.told(session, frame).await,
                 _ = pings.tick() => self.ping().await,
@@ -91,49 +89,70 @@ impl Socket {
         };
         if let End::Close(code, why) = end {
             let reason = CloseReason { code, description: Some(why.to_owned()) };
+            let out = self.out.clone();
             // A client that is not there to hear it is gone all the same.
-            self.out.clone().close(Some(reason)).await.ok();
+            self.written(out.close(Some(reason))).await.ok();
         }
     }
 
-    async fn say(&mut self, text: String) -> Step {
-        match timeout(STUCK, self.out.text(text)).await {
+    /// Waits for something to be on its way, but not for ever.
+    async fn written(&self, writing: impl Future<Output = Result<(), Closed>>) -> Step {
+        match timeout(self.api.options().ping * SILENT_PINGS.into(), writing).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Gone),
         }
     }
 
-    async fn ping(&mut self) -> Step {
-        let still = self.api.store().views().read(|state| state.campus.users.get(&self.who.user.id).cloned());
-        match still {
+    async fn say(&mut self, text: String) -> Step {
+        let mut out = self.out.clone();
+        self.written(out.text(text)).await
+    }
+
+    /// Whether the one who connected is still signed in, and may still do what they might.
+    fn is_signed_in(&mut self) -> Step {
+        let user = self.api.store().views().read(|state| state.campus.users.get(&self.who.user.id).cloned());
+        match user {
             Some(user) if user.active && self.who.expires > self.api.now() => self.who.user = user,
             _ => return Err(End::Close(CloseCode::Other(SIGNED_OUT), "sign in again")),
         }
-        let (api, who) = (&self.api, &self.who);
-        self.watching.retain(|session, _| may_watch(api, who, *session).is_ok());
+        Ok(())
+    }
+
+    async fn ping(&mut self) -> Step {
+        self.is_signed_in()?;
+        for session in self.watching.keys().copied().collect::<Vec<_>>() {
+            if let Err(problem) = may_watch(&self.api, &self.who, session) {
+                self.watching.remove(&session);
+                self.say(frames::error(&problem.into())).await?;
+            }
+        }
         self.behind = 0;
         self.silent = self.silent.saturating_add(1);
         if self.silent > SILENT_PINGS {
             return Err(End::Gone);
         }
-        match timeout(STUCK, self.out.ping(b"")).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
-        }
+        let mut out = self.out.clone();
+        self.written(out.ping(b"")).await
     }
 
     async fn heard(&mut self, message: AggregatedMessage) -> Step {
         self.silent = 0;
         match message {
-            AggregatedMessage::Text(text) => match self.carry_out(&text).await {
-                Ok(step) => step,
-                Err(trouble) => self.say(frames::error(&trouble)).await,
-            },
+            AggregatedMessage::Text(text) => {
+                self.is_signed_in()?;
+                match self.carry_out(&text).await {
+                    Ok(step) => step,
+                    Err(trouble) => self.say(frames::error(&trouble)).await,
+                }
+            }
             AggregatedMessage::Binary(_) => {
                 let trouble = Trouble::NotUnderstood("send text".to_owned());
                 self.say(frames::error(&trouble)).await
             }
-            AggregatedMessage::Ping(bytes) => self.out.pong(&bytes).await.map_err(|_closed| End::Gone),
+            AggregatedMessage::Ping(bytes) => {
+                let mut out = self.out.clone();
+                self.written(out.pong(&bytes)).await
+            }
             AggregatedMessage::Pong(_) => Ok(()),
             AggregatedMessage::Close(_) => Err(End::Close(CloseCode::Normal, "")),
         }
@@ -142,14 +161,14 @@ impl Socket {
     async fn carry_out(&mut self, text: &str) -> Result<Step, Trouble> {
         match Asked::parse(text)? {
             Asked::Subscribe(target) => {
-                let session = target.session(&self.api)?;
+                let session = target.session(&self.api, &self.who)?;
                 self.watch(session).await?;
             }
             Asked::Unsubscribe(target) => {
-                self.watching.remove(&target.session(&self.api)?);
+                self.watching.remove(&target.session(&self.api, &self.who)?);
             }
             Asked::Mark(one) => {
-                let session = one.target.session(&self.api)?.to_string();
+                let session = one.target.session(&self.api, &self.who)?.to_string();
                 let asked =
                     Marking { session, student: one.student_id, mark: one.status, reason: None, notes: None };
                 mark(&self.api, &self.who, &asked).await?;
@@ -160,7 +179,7 @@ impl Socket {
     }
 
     async fn close_session(&mut self, target: &Target) -> Result<Step, Trouble> {
-        let session = target.session(&self.api)?;
+        let session = target.session(&self.api, &self.who)?;
         let action = (session, Action::CloseSession);
         let meeting = access::changing(&self.api, &self.who, action, |_, session| session.meeting.clone())?;
         self.api
@@ -232,6 +251,15 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.api.metrics().screen_left();
+    }
+}
+
+/// How a socket ends on which something came that is no message.
+fn unreadable(error: &ProtocolError) -> End {
+    match error {
+        ProtocolError::Io(_) => End::Gone,
+        ProtocolError::Overflow => End::Close(CloseCode::Size, "this message is too large"),
+        _ => End::Close(CloseCode::Protocol, "this is not the WebSocket protocol"),
     }
 }
 

@@ -136,6 +136,25 @@ impl WebSocket {
         }
     }
 
+    /// The code with which the gateway closes; what it says before is passed over. `None`: it just went.
+    pub async fn close_code(&mut self) -> Option<u16> {
+        loop {
+            let mut first = [0; 1];
+            let read = tokio::time::timeout(PATIENCE, self.0.peek(&mut first)).await.expect("an end");
+            if !read.is_ok_and(|bytes| bytes > 0) {
+                return None;
+            }
+            if let (8, payload) = self.frame().await {
+                return Some(u16::from_be_bytes([payload[0], payload[1]]));
+            }
+        }
+    }
+
+    /// Sends bytes that need not be a frame, for as long as the gateway takes them.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes).await
+    }
+
     async fn frame(&mut self) -> (u8, Vec<u8>) {
         let kind = self.0.read_u8().await.unwrap() & 0x0f;
         let length = match self.0.read_u8().await.unwrap() {

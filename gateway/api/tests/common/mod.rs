@@ -98,12 +98,20 @@ pub struct Gateway {
 /// Runs a test against a gateway with the pages that `pages` adds.
 pub fn with_gateway<F: Future<Output = ()>>(pages: fn(&mut ServiceConfig), test: impl FnOnce(Gateway) -> F) {
     actix_web::rt::System::new().block_on(async {
-        let gateway = start(pages, ("127.0.0.1", 0)).await;
-        test(gateway).await;
+        test(start(pages, |_| {}).await).await;
     });
 }
 
-pub async fn start(pages: fn(&mut ServiceConfig), listen: (&'static str, u16)) -> Gateway {
+/// Runs a test against a gateway without pages that asks screens every few milliseconds whether they are
+/// there.
+pub fn with_impatient_gateway<F: Future<Output = ()>>(test: impl FnOnce(Gateway) -> F) {
+    actix_web::rt::System::new().block_on(async {
+        let soon = |options: &mut Options| options.ping = Duration::from_millis(50);
+        test(start(|_| {}, soon).await).await;
+    });
+}
+
+async fn start(pages: fn(&mut ServiceConfig), change: fn(&mut Options)) -> Gateway {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(StillClock(Mutex::new("2026-11-23T09:00:00Z".parse().unwrap())));
     let mqtt = Arc::new(Part(Mutex::new(Health::Good)));
@@ -124,6 +132,8 @@ pub async fn start(pages: fn(&mut ServiceConfig), listen: (&'static str, u16)) -
     let nothing = folder.path().join("none.toml");
     std::fs::write(&nothing, "[campus]\nname = \"North Campus\"\n").unwrap();
     let settings = load(&ConfigFile::Named(nothing), &Environment::from_pairs([])).unwrap().settings;
+    let mut options = Options::of(&settings, "0.0.0-test");
+    change(&mut options);
     let api = Api::new(Handles {
         store: Arc::clone(&store),
         commands: supervisor.clone().recipient(),
@@ -133,10 +143,10 @@ pub async fn start(pages: fn(&mut ServiceConfig), listen: (&'static str, u16)) -
         pseudonyms: pseudonyms(),
         token_key: KEY,
         parts: vec![mqtt.clone()],
-        options: Options::of(&settings, "0.0.0-test"),
+        options,
     })
     .unwrap();
-    let server = HttpServer::new(move || app(api.clone(), pages)).workers(1).bind(listen).unwrap();
+    let server = HttpServer::new(move || app(api.clone(), pages)).workers(1).bind(("127.0.0.1", 0)).unwrap();
     let address = server.addrs()[0];
     actix_web::rt::spawn(server.disable_signals().run());
     Gateway { address, clock, store, metrics, mqtt, _intake: intake, _folder: folder }
@@ -213,6 +223,12 @@ fn people() -> Vec<NewEvent> {
         events.push(put(Item::User(user), vec![Personal::User(id, details)]));
     }
     events
+}
+
+/// A user who is there, changed.
+pub fn set_user(store: &Store, number: u64, change: impl FnOnce(User) -> User) -> NewEvent {
+    let user = store.views().read(|state| state.campus.users[&UserId(number)].clone());
+    put(Item::User(change(user)), Vec::new())
 }
 
 pub fn student(number: u64, name: &str) -> NewEvent {

@@ -11,6 +11,9 @@ const SOURCES = {
 };
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15000;
+// A connection that was cut without a word looks open to a browser, so the gateway is asked now and then.
+const LOOK_EVERY = 6000;
+const ANSWER_WITHIN = 5000;
 
 const main = document.getElementById("main");
 const lines = document.getElementById("lines");
@@ -21,6 +24,9 @@ const clock = new Intl.DateTimeFormat("en-GB", {
   hour: "2-digit", minute: "2-digit", timeZone: main.dataset.zone,
 });
 
+// The socket in use; what others still say is not heard.
+let current = null;
+// The sequence of the last frame; nothing while a snapshot is on its way.
 let seen = null;
 let wait = FIRST_WAIT;
 
@@ -105,18 +111,20 @@ function heard(socket, frame) {
   switch (frame.event) {
     case "SNAPSHOT":
       seen = frame.seq;
+      wait = FIRST_WAIT;
       showSnapshot(frame.data);
       say("on", "Live");
       return;
     case "ERROR":
-      complain(frame.data.message);
+      // All this page asks for is to watch, so it does not watch any more.
+      lost(socket, frame.data.message);
       return;
     case "DONE":
       return;
   }
-  if (frame.seq <= seen && frame.prev !== seen) return;
+  if (seen === null) return;
   if (frame.prev !== seen) {
-    subscribe(socket);
+    if (frame.seq > seen) subscribe(socket);
     return;
   }
   seen = frame.seq;
@@ -129,27 +137,55 @@ function heard(socket, frame) {
 }
 
 function subscribe(socket) {
+  seen = null;
   socket.send(JSON.stringify({ event: "SUBSCRIBE", data: { sessionId: session } }));
+}
+
+function signIn() {
+  current = null;
+  location.assign(`/login?next=${location.pathname}`);
+}
+
+function ask(path) {
+  return fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
 }
 
 function connect() {
   const address = new URL("/ws", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(address);
-  socket.addEventListener("open", () => {
-    wait = FIRST_WAIT;
-    subscribe(socket);
+  current = socket;
+  socket.addEventListener("open", () => subscribe(socket));
+  socket.addEventListener("message", (message) => {
+    if (socket === current) heard(socket, JSON.parse(message.data));
   });
-  socket.addEventListener("message", (message) => heard(socket, JSON.parse(message.data)));
   socket.addEventListener("close", (end) => {
-    if (end.code === 4401) {
-      location.assign(`/login?next=${location.pathname}`);
-      return;
-    }
-    say("off", "Not connected. What you see may be old; trying again…");
-    setTimeout(connect, wait + Math.random() * wait);
-    wait = Math.min(wait * 2, LONGEST_WAIT);
+    if (end.code === 4401 && socket === current) signIn();
+    else lost(socket);
   });
+}
+
+// Says so at once, and tries again after a while.
+function lost(socket, why = "what you see may be old") {
+  if (socket !== current) return;
+  current = null;
+  socket.close();
+  say("off", `Not connected: ${why}. Trying again…`);
+  setTimeout(again, wait + Math.random() * wait);
+  wait = Math.min(wait * 2, LONGEST_WAIT);
+}
+
+// A browser does not tell why a connection was refused; a page whose sign-in has ended must not try for ever.
+async function again() {
+  const me = await ask("/api/v1/auth/me").catch(() => null);
+  if (me?.status === 401 || me?.status === 403) signIn();
+  else connect();
+}
+
+async function look() {
+  const socket = current;
+  if (socket) await ask("/livez").catch(() => lost(socket));
+  setTimeout(look, LOOK_EVERY);
 }
 
 async function askForMark(form, mark) {
@@ -159,9 +195,9 @@ async function askForMark(form, mark) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ session, student, mark }),
   });
-  if (answer.status === 401) location.assign(`/login?next=${location.pathname}`);
+  if (answer.status === 401) return signIn();
   if (!answer.ok) {
-    const problem = await answer.json();
+    const problem = await answer.json().catch(() => ({ title: "Not marked", detail: "try again" }));
     throw new Error(`${problem.title}: ${problem.detail}.`);
   }
 }
@@ -189,3 +225,5 @@ filter.addEventListener("click", (event) => {
 
 say("off", "Connecting…");
 connect();
+setTimeout(look, LOOK_EVERY);
+window.addEventListener("offline", () => current && lost(current));

@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::campus::PASSWORD;
+
 /// How long the browser looks for an element before it says that there is none.
 const LOOK: Duration = Duration::from_secs(20);
 /// Longer than the browser ever looks, or takes to start.
@@ -165,6 +167,24 @@ impl Browser {
     fn text(&self, element: &str) -> String {
         let text = self.ask("GET", &format!("element/{element}/text"), &Value::Null);
         text.as_str().unwrap().to_owned()
+    }
+
+    /// Signs in as the campus's teacher, and opens the page of the session that is open now.
+    pub fn open_the_session(&self, http: &str) {
+        self.go_to(&format!("http://{http}/login"));
+        self.enter("#username", "teacher");
+        self.enter("#password", PASSWORD);
+        self.click("form[action='/login'] button");
+        self.find("//h1[.='Today']");
+        assert_eq!(self.url(), format!("http://{http}/today"));
+        self.click(".card[data-status=open] h2 a");
+        self.find("#link[data-state=on]");
+        self.find("#status[data-status=open]");
+    }
+
+    /// Nobody is signed in any more, as when a sign-in has expired.
+    pub fn forget_who_is_signed_in(&self) {
+        self.ask("DELETE", "cookie", &Value::Null);
     }
 
     /// What a script on the page returns.

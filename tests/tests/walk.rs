@@ -9,7 +9,7 @@ use rollcall_domain::scan::Status;
 use rollcall_simulator::trickle::Arrival;
 use rollcall_simulator::{Fleet, Plan, Work};
 use rollcall_tests::browser::Browser;
-use rollcall_tests::campus::{Campus, PASSWORD};
+use rollcall_tests::campus::Campus;
 use rollcall_tests::gateway::{Gateway, Signal, rollcall};
 use rollcall_tests::portal::Portal;
 use serde_json::Value;
@@ -19,20 +19,6 @@ fn start(campus: &Campus, portal: &Portal) -> Gateway {
     campus.set(&format!("[upstream.portal]\nurl = \"{url}\"\nmode = \"single\"\ninterval_seconds = 1\n"));
     let mut command = rollcall(campus.folder.path(), &["--config", "rollcall.toml"]);
     Gateway::start(command.env_remove("ROLLCALL__MQTT__LISTEN"))
-}
-
-/// Signs in, and opens the page of the session that is open now.
-fn open_the_session(browser: &Browser, http: &str) {
-    browser.go_to(&format!("http://{http}/login"));
-    browser.enter("#username", "teacher");
-    browser.enter("#password", PASSWORD);
-    browser.click("form[action='/login'] button");
-    browser.find("//h1[.='Today']");
-    assert_eq!(browser.url(), format!("http://{http}/today"));
-    browser.click(".card[data-status=open] h2 a");
-    browser.find("#link[data-state=on]");
-    browser.find("#status[data-status=open]");
-    browser.find("//*[@data-count='not_yet'][.='36']");
 }
 
 /// These people at the door of the first room, one after the other.
@@ -82,7 +68,8 @@ async fn one_scan_walks_from_the_terminal_to_the_screen_and_the_portal() {
     let (campus, portal) = (Campus::new(), Portal::start());
     let gateway = start(&campus, &portal);
     let browser = Browser::start();
-    open_the_session(&browser, gateway.http());
+    browser.open_the_session(gateway.http());
+    browser.find("//*[@data-count='not_yet'][.='36']");
     // Gone with the page, should it be loaded again.
     browser.run("window.isStillThere = true");
 

@@ -103,6 +103,17 @@ fn what_is_too_large_or_no_frame_at_all_ends_the_connection_with_a_reason() {
 }
 
 #[test]
+fn a_message_without_end_is_cut_off_before_it_fills_the_memory() {
+    with_gateway(no_pages, async |gateway| {
+        let mut screen = gateway.screen("grace").await;
+        screen.send_bytes(&[0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        // The connection may be cut while these are on their way.
+        screen.send_bytes(&vec![b'x'; 1024 * 1024]).await.ok();
+        gateway.is_left_alone().await;
+    });
+}
+
+#[test]
 fn whether_anothers_class_has_an_open_session_is_not_told() {
     with_gateway(no_pages, async |gateway| {
         let open = format!("/api/v1/attendance/sessions/{ADAS_SESSION}/open");

@@ -8,6 +8,7 @@
 
 mod asked;
 mod frames;
+mod limit;
 mod socket;
 
 use actix_web::web::{self, Data, Payload, Query};
@@ -35,10 +36,11 @@ async fn connect(
     body: Payload,
 ) -> Result<HttpResponse, Problem> {
     let who = who(&api, &request, query.token.as_deref())?;
+    let (body, unread) = limit::limited(&request, body).await?;
     let shaken = actix_ws::handle(&request, body);
     let (response, session, stream) =
         shaken.map_err(|error| Problem::new("bad_request", format!("this is for WebSocket: {error}")))?;
-    let socket = socket::Socket::new(api.get_ref().clone(), who, session);
+    let socket = socket::Socket::new(api.get_ref().clone(), (who, session), unread);
     actix_web::rt::spawn(socket.run(stream));
     Ok(response)
 }

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::asked::{Asked, Target};
 use super::frames::{self, Link, Trouble};
+use super::limit::Unread;
 use crate::access;
 use crate::handles::Api;
 use crate::problem::Problem;
@@ -35,7 +36,7 @@ const QUEUE: usize = 256;
 /// Times between two pings that a client may fall behind.
 const BEHIND: u8 = 3;
 const WATCHES: usize = 16;
-const LARGEST_MESSAGE: usize = 16 * 1024;
+pub(super) const LARGEST_MESSAGE: usize = 16 * 1024;
 /// The contract's code for a token that has expired.
 const SIGNED_OUT: u16 = 4401;
 
@@ -57,14 +58,15 @@ pub(super) struct Socket {
     who: SignedIn,
     out: actix_ws::Session,
     watching: BTreeMap<SessionId, Watching>,
+    unread: Unread,
     silent: u8,
     behind: u8,
 }
 
 impl Socket {
-    pub(super) fn new(api: Api, who: SignedIn, out: actix_ws::Session) -> Self {
+    pub(super) fn new(api: Api, (who, out): (SignedIn, actix_ws::Session), unread: Unread) -> Self {
         api.metrics().screen_came();
-        Socket { api, who, out, watching: BTreeMap::new(), silent: 0, behind: 0 }
+        Socket { api, who, out, watching: BTreeMap::new(), unread, silent: 0, behind: 0 }
     }
 
     pub(super) async fn run(mut self, stream: MessageStream) {
@@ -137,6 +139,7 @@ impl Socket {
 
     async fn heard(&mut self, message: AggregatedMessage) -> Step {
         self.silent = 0;
+        self.unread.understood();
         match message {
             AggregatedMessage::Text(text) => {
                 self.is_signed_in()?;

@@ -63,8 +63,7 @@ async fn page(api: &Api, request: &HttpRequest) -> Result<HttpResponse, Problem>
     let filter = Filter { today: Some(date), take: MOST, ..Filter::default() };
     let found = find(api, &who, &filter).await?;
     let more = found.count - found.sessions.len().min(found.count);
-    let mut cards: Vec<Card> = found.sessions.into_iter().map(|view| card(api, &who, view)).collect();
-    cards.sort_by_key(|card| (card.status != "open", card.from.clone()));
+    let cards = found.sessions.into_iter().map(|view| card(api, &who, view)).collect();
     let date = date.strftime("%A, %-d %B %Y").to_string();
     let frame = Frame::of(api, &who).await?;
     Ok(show(StatusCode::OK, &TodayPage { frame, date, cards, more }))

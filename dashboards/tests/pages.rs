@@ -65,10 +65,9 @@ fn a_form_that_no_page_of_ours_sends_is_a_problem() {
         let cookie = gateway.cookie("ada").await;
         let mark = format!("/sessions/{ADAS_SESSION}/mark");
         let huge = format!("student={}", "x".repeat(20_000));
-        for (form, status, code) in [
-            ("student=stu_1&mark=asleep", 422, "validation_failed"),
-            (huge.as_str(), 413, "too_large"),
-        ] {
+        for (form, status, code) in
+            [("student=stu_1&mark=asleep", 422, "validation_failed"), (huge.as_str(), 413, "too_large")]
+        {
             let answer = gateway.submit(&mark, &cookie, form).await;
             assert_eq!((answer.status, answer.problem().as_str()), (status, code));
         }

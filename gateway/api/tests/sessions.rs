@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{ADAS_CLASS, ADAS_SESSION, with_gateway};
+use common::{ADAS_CLASS, ADAS_SESSION, append, set_user, with_gateway};
+use rollcall_domain::people::{Permission, User};
+use rollcall_store::Append;
 use serde_json::json;
 
 const SESSIONS: &str = "/api/v1/attendance/sessions";
@@ -68,6 +70,23 @@ fn anothers_session_is_not_there_to_read_and_not_allowed_to_change() {
         let grace = gateway.token("grace").await;
         assert_eq!(gateway.post(RECORDS, &grace, &mark).await.problem(), "forbidden");
         assert_eq!(gateway.get(&one, "").await.status, 401);
+    });
+}
+
+#[test]
+fn who_may_change_but_not_look_is_answered_with_what_changed() {
+    with_gateway(no_pages, async |gateway| {
+        let permissions = [Permission::ManageSessions, Permission::MarkAttendance].into();
+        let event = set_user(&gateway.store, 2, |ada| User { permissions, ..ada });
+        append(&gateway.store, |then| Append { then, ..Append::new(vec![event], |_| {}) }).await;
+        let ada = gateway.token("ada").await;
+        let one = format!("{SESSIONS}/{ADAS_SESSION}");
+        assert_eq!(gateway.get(&one, &ada).await.problem(), "not_found");
+        let opened = gateway.post(&format!("{one}/open"), &ada, &json!(null)).await;
+        assert_eq!((opened.status, opened.json()["status"].clone()), (200, json!("open")));
+        let mark = json!({"session": ADAS_SESSION, "student": "S-1", "mark": "late"});
+        let marked = gateway.post(RECORDS, &ada, &mark).await;
+        assert_eq!((marked.status, marked.json()["mark"].clone()), (201, json!("late")));
     });
 }
 

@@ -3,33 +3,12 @@
 mod common;
 
 use common::client::WebSocket;
-use common::client::request;
-use common::{
-    ADAS_CLASS, ADAS_SESSION, Gateway, HOSTILE, append, set_user, with_gateway, with_impatient_gateway,
-};
+use common::{ADAS_CLASS, ADAS_SESSION, HOSTILE, append, set_user, with_gateway, with_impatient_gateway};
 use rollcall_domain::people::User;
 use rollcall_store::Append;
 use serde_json::json;
 
 fn no_pages(_: &mut actix_web::web::ServiceConfig) {}
-
-impl Gateway {
-    async fn screen(&self, username: &str) -> WebSocket {
-        let path = format!("/ws?token={}", self.token(username).await);
-        WebSocket::connect(self.address, &path, &[]).await.ok().unwrap()
-    }
-
-    /// Returns once nobody is connected any more.
-    async fn is_left_alone(&self) {
-        let mut looks = tokio::time::interval(std::time::Duration::from_millis(5));
-        let left = async {
-            while !request(self.address, "GET /metrics", &[], "").await.body.contains("rollcall_ws_clients 0") {
-                looks.tick().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(20), left).await.expect("nobody is connected");
-    }
-}
 
 #[test]
 fn who_is_no_longer_signed_in_can_do_nothing_more_and_is_told_so() {

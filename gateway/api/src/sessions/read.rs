@@ -11,6 +11,7 @@ use rollcall_actors::{Counts, Row};
 use rollcall_domain::ids::{ClassId, SessionId, StudentId, TeacherId};
 use rollcall_domain::people::{Role, TeacherDetails};
 use rollcall_domain::permission::Action;
+use rollcall_domain::record::Standing;
 use rollcall_domain::session::{Meeting, Session, SessionStatus};
 use rollcall_domain::state::State;
 
@@ -38,7 +39,8 @@ pub struct Found {
     pub sessions: Vec<SessionView>,
 }
 
-/// The meetings that the caller may read, the latest first.
+/// The meetings that the caller may read: the latest first, but of a day what is open first and then the
+/// earliest.
 ///
 /// # Errors
 /// The register cannot be read.
@@ -50,7 +52,11 @@ pub async fn find(api: &Api, who: &SignedIn, filter: &Filter) -> Result<Found, P
                 fits(filter, meeting) && access::allows(state, who, Action::ReadSession, meeting)
             })
             .collect();
-        meetings.sort_by_key(|meeting| std::cmp::Reverse((meeting.starts(), meeting.id)));
+        meetings.sort_by_key(|meeting| (meeting.starts(), meeting.id));
+        match filter.today {
+            Some(_) => meetings.sort_by_key(|meeting| meeting.status != SessionStatus::Open),
+            None => meetings.reverse(),
+        }
         let page = meetings.iter().skip(filter.skip).take(filter.take);
         let facts: Vec<Facts> = page.filter_map(|meeting| facts(state, meeting.id)).collect();
         (meetings.len(), facts)
@@ -69,7 +75,13 @@ fn fits(filter: &Filter, meeting: &Meeting) -> bool {
 /// # Errors
 /// There is none, it is another's, or the register cannot be read.
 pub async fn session(api: &Api, who: &SignedIn, id: SessionId) -> Result<SessionView, Problem> {
-    let facts = access::reading(api, who, (id, Action::ReadSession), |state, _| facts(state, id))?;
+    access::reading(api, who, (id, Action::ReadSession), |_, _| ())?;
+    changed(api, id).await
+}
+
+/// One meeting, for who just changed it: whoever may do that is shown what came of it.
+pub(super) async fn changed(api: &Api, id: SessionId) -> Result<SessionView, Problem> {
+    let facts = api.store().views().read(|state| facts(state, id));
     let mut views = with_teachers(api, facts.into_iter().collect()).await?;
     views.pop().ok_or_else(|| Problem::not_found("session"))
 }
@@ -128,19 +140,32 @@ pub async fn register_of(api: &Api, who: &SignedIn, id: SessionId) -> Result<Vec
         let visible = students.filter(|student| own.is_none_or(|own| own == Some(*student)));
         visible.map(|student| (student, session.standing(student))).collect::<Vec<_>>()
     })?;
-    let mut rows = api
-        .register(move |register| {
-            let row = |(student, standing)| {
-                let details = register.student(student)?;
-                let (code, name) = details.map_or_else(
-                    || (student.to_string(), String::new()),
-                    |details| (details.code.to_string(), details.name.whole()),
-                );
-                Ok(Row { student, code, name, standing })
-            };
-            marked.into_iter().map(row).collect::<Result<Vec<_>, _>>()
-        })
-        .await?;
+    let mut rows = named(api, marked).await?;
     rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.student));
     Ok(rows)
+}
+
+/// One student's line of a meeting, for who just marked them.
+pub(super) async fn marked(api: &Api, id: SessionId, student: StudentId) -> Result<Option<Row>, Problem> {
+    let standing = api
+        .store()
+        .views()
+        .read(|state| state.sessions.get(&id).and_then(|session| session.standing(student)));
+    Ok(named(api, vec![(student, standing)]).await?.pop())
+}
+
+/// Marks with the names of who has them.
+async fn named(api: &Api, marked: Vec<(StudentId, Option<Standing>)>) -> Result<Vec<Row>, Problem> {
+    api.register(move |register| {
+        let row = |(student, standing)| {
+            let details = register.student(student)?;
+            let (code, name) = details.map_or_else(
+                || (student.to_string(), String::new()),
+                |details| (details.code.to_string(), details.name.whole()),
+            );
+            Ok(Row { student, code, name, standing })
+        };
+        marked.into_iter().map(row).collect()
+    })
+    .await
 }

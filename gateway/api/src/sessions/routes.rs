@@ -8,11 +8,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use rollcall_actors::{Command, Deed};
 use rollcall_domain::code::KeyKind;
 use rollcall_domain::decide::marking::Wish;
-use rollcall_domain::ids::{ClassId, SessionId, StudentId};
+use rollcall_domain::ids::{ClassId, StudentId};
 use rollcall_domain::mark::Mark;
 use rollcall_domain::people::{Person, Personal, TextField};
 use rollcall_domain::permission::Action;
-use rollcall_domain::session::SessionStatus;
+use rollcall_domain::session::{Session, SessionStatus};
 use rollcall_domain::state::State;
 use serde::Deserialize;
 
@@ -128,7 +128,7 @@ async fn change(
     let session = access::session_id(id)?;
     access::changing(api, who, (session, action), |_, _| ())?;
     api.command(Command { session, by: who.by(), deed, texts: Vec::new() }).await?;
-    read::session(api, who, session).await.map(Json)
+    read::changed(api, session).await.map(Json)
 }
 
 async fn records(
@@ -180,7 +180,7 @@ async fn create_record(api: Data<Api>, who: SignedIn, body: Json<Marking>) -> Re
 /// The caller may not, or a rule refuses it.
 pub async fn mark(api: &Api, who: &SignedIn, asked: &Marking) -> Result<(bool, RecordView), Problem> {
     let session = access::session_id(&asked.session)?;
-    let look = |state: &State, session: &rollcall_domain::session::Session| {
+    let look = |state: &State, session: &Session| {
         let student = student_id(api, state, &asked.student)?;
         Some((student, session.standing(student).is_none()))
     };
@@ -195,18 +195,9 @@ pub async fn mark(api: &Api, who: &SignedIn, asked: &Marking) -> Result<(bool, R
     let by_admin = who.is_admin();
     let wish = Wish { student, mark: asked.mark, with_reason, with_note, by_admin };
     api.command(Command { session, by: who.by(), deed: Deed::Mark(wish), texts }).await?;
-    let record = record(api, who, (session, student)).await?;
-    Ok((is_new, record))
-}
-
-async fn record(
-    api: &Api,
-    who: &SignedIn,
-    (session, student): (SessionId, StudentId),
-) -> Result<RecordView, Problem> {
-    let rows = read::register_of(api, who, session).await?;
-    let row = rows.into_iter().find(|row| row.student == student);
-    row.and_then(|row| RecordView::of(session, row)).ok_or_else(|| Problem::not_found("record"))
+    let row = read::marked(api, session, student).await?;
+    let record = row.and_then(|row| RecordView::of(session, row));
+    record.map(|record| (is_new, record)).ok_or_else(|| Problem::not_found("record"))
 }
 
 /// A student by id or code; a code that two have means nobody.

@@ -87,6 +87,26 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// A screen that is signed in.
+    pub async fn screen(&self, username: &str) -> WebSocket {
+        let path = format!("/ws?token={}", self.token(username).await);
+        WebSocket::connect(self.address, &path, &[]).await.ok().unwrap()
+    }
+
+    /// Returns once no screen is connected any more.
+    pub async fn is_left_alone(&self) {
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        let left = async {
+            while !request(self.address, "GET /metrics", &[], "").await.body.contains("rollcall_ws_clients 0")
+            {
+                looks.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, left).await.expect("nobody is connected");
+    }
+}
+
 pub struct WebSocket(TcpStream);
 
 impl WebSocket {

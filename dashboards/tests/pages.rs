@@ -4,7 +4,7 @@
 mod common;
 
 use common::client::{Answer, request};
-use common::{ADAS_SESSION, Gateway, HOSTILE, PASSWORD, with_gateway};
+use common::{ADAS_SESSION, Gateway, HOSTILE, PASSWORD, with_gateway, with_options};
 use rollcall_dashboards::configure;
 
 impl Gateway {
@@ -74,6 +74,29 @@ fn a_form_that_no_page_of_ours_sends_is_a_problem() {
         let post = gateway.submit("/", &cookie, "x=").await;
         assert_eq!((post.status, post.problem().as_str()), (405, "method_not_allowed"));
         assert_eq!(post.header("allow"), Some("GET, HEAD"));
+    });
+}
+
+#[test]
+fn over_tls_the_cookie_never_travels_without() {
+    with_options(
+        configure,
+        |options| options.tls = true,
+        async |gateway| {
+            let form = format!("username=ada&password={}&next=%2F", PASSWORD.replace(' ', "+"));
+            let answer = gateway.submit("/login", "", &form).await;
+            assert!(answer.header("set-cookie").unwrap().ends_with("; Secure"));
+        },
+    );
+}
+
+#[test]
+fn another_site_signs_nobody_out() {
+    with_gateway(configure, async |gateway| {
+        let cookie = gateway.cookie("ada").await;
+        let head = [("cookie", cookie.as_str()), ("origin", "http://evil.example")];
+        let answer = request(gateway.address, "POST /logout", &head, "").await;
+        assert_eq!((answer.status, answer.header("set-cookie")), (403, None));
     });
 }
 

@@ -3,7 +3,8 @@
 mod common;
 
 use common::client::request;
-use common::with_gateway;
+use common::{with_gateway, with_options};
+use rollcall_api::Options;
 use rollcall_domain::ports::Health;
 use serde_json::json;
 
@@ -90,6 +91,18 @@ fn a_gateway_with_a_part_that_is_down_is_not_ready_and_says_why() {
             (503, json!("mqtt: port 1883 is taken"))
         );
     });
+}
+
+#[test]
+fn metrics_are_for_those_whom_the_settings_name() {
+    let elsewhere = |options: &mut Options| options.metrics = Some(vec!["192.0.2.0/24".parse().unwrap()]);
+    let here = |options: &mut Options| options.metrics = Some(vec!["127.0.0.0/8".parse().unwrap()]);
+    let off = |options: &mut Options| options.metrics = None;
+    for (change, status) in [(elsewhere as fn(&mut Options), 404), (here, 200), (off, 404)] {
+        with_options(no_pages, change, async |gateway| {
+            assert_eq!(request(gateway.address, "GET /metrics", &[], "").await.status, status);
+        });
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::client::request;
-use common::{PASSWORD, append, set_user, with_gateway};
+use common::{PASSWORD, append, pseudonyms, set_user, with_gateway};
 use jsonwebtoken::{EncodingKey, Header, encode};
+use rollcall_domain::code::KeyKind;
+use rollcall_domain::ids::UserId;
 use rollcall_domain::people::User;
 use rollcall_store::Append;
 use serde_json::json;
@@ -39,6 +41,21 @@ fn a_wrong_password_and_an_unknown_name_are_answered_alike() {
         assert_eq!((wrong.status, &wrong.body), (401, &unknown.body));
         let metrics = request(gateway.address, "GET /metrics", &[], "").await.body;
         assert!(metrics.contains("rollcall_login_failures_total 2"), "{metrics}");
+    });
+}
+
+#[test]
+fn an_account_without_a_password_and_a_password_without_end_let_nobody_in() {
+    with_gateway(no_pages, async |gateway| {
+        let username = pseudonyms().key(KeyKind::Username, "new");
+        let event = set_user(&gateway.store, 2, |ada| User { id: UserId(9), username, ..ada });
+        append(&gateway.store, |then| Append { then, ..Append::new(vec![event], |_| {}) }).await;
+        // What the comparison is made with in place of a password that is not there.
+        for password in ["", "an account that is not there"] {
+            assert_eq!(gateway.sign_in("new", password).await.problem(), "bad_credentials");
+        }
+        let book = gateway.sign_in("ada", &"x".repeat(1025)).await;
+        assert_eq!((book.status, book.problem().as_str()), (422, "validation_failed"));
     });
 }
 

@@ -3,7 +3,9 @@
 mod common;
 
 use common::client::WebSocket;
-use common::{ADAS_CLASS, ADAS_SESSION, HOSTILE, append, set_user, with_gateway, with_impatient_gateway};
+use common::{
+    ADAS_CLASS, ADAS_SESSION, HOSTILE, append, impatient, session, set_user, with_gateway, with_options,
+};
 use rollcall_domain::people::User;
 use rollcall_store::Append;
 use serde_json::json;
@@ -26,7 +28,7 @@ fn who_is_no_longer_signed_in_can_do_nothing_more_and_is_told_so() {
 
 #[test]
 fn a_screen_that_only_watches_is_told_when_its_sign_in_ends() {
-    with_impatient_gateway(async |gateway| {
+    with_options(no_pages, impatient, async |gateway| {
         let mut screen = gateway.screen("ada").await;
         gateway.clock.go_on(60);
         assert_eq!(screen.close_code().await, Some(4401));
@@ -35,7 +37,7 @@ fn a_screen_that_only_watches_is_told_when_its_sign_in_ends() {
 
 #[test]
 fn a_screen_that_may_not_watch_any_more_is_told_so() {
-    with_impatient_gateway(async |gateway| {
+    with_options(no_pages, impatient, async |gateway| {
         let mut screen = gateway.screen("ada").await;
         screen.send("SUBSCRIBE", json!({"sessionId": ADAS_SESSION})).await;
         assert_eq!(screen.next().await["event"], "SNAPSHOT");
@@ -47,7 +49,7 @@ fn a_screen_that_may_not_watch_any_more_is_told_so() {
 
 #[test]
 fn a_screen_that_is_silent_or_does_not_read_is_gone() {
-    with_impatient_gateway(async |gateway| {
+    with_options(no_pages, impatient, async |gateway| {
         let silent = gateway.screen("ada").await;
         gateway.is_left_alone().await;
         drop(silent);
@@ -89,6 +91,21 @@ fn a_message_without_end_is_cut_off_before_it_fills_the_memory() {
         // The connection may be cut while these are on their way.
         screen.send_bytes(&vec![b'x'; 1024 * 1024]).await.ok();
         gateway.is_left_alone().await;
+    });
+}
+
+#[test]
+fn one_connection_watches_so_many_sessions_and_no_more() {
+    with_gateway(no_pages, async |gateway| {
+        let now = rollcall_domain::ports::Clock::now(&*gateway.clock);
+        let more = (3..=17).map(|number| session(number, now)).collect();
+        append(&gateway.store, |then| Append { then, ..Append::new(more, |_| {}) }).await;
+        let mut screen = gateway.screen("admin").await;
+        for number in 1..=17 {
+            screen.send("SUBSCRIBE", json!({"sessionId": format!("ses_{number}")})).await;
+            let frame = screen.next().await;
+            assert_eq!(frame["event"], if number > 16 { "ERROR" } else { "SNAPSHOT" }, "{frame}");
+        }
     });
 }
 

@@ -97,18 +97,23 @@ pub struct Gateway {
 
 /// Runs a test against a gateway with the pages that `pages` adds.
 pub fn with_gateway<F: Future<Output = ()>>(pages: fn(&mut ServiceConfig), test: impl FnOnce(Gateway) -> F) {
+    with_options(pages, |_| {}, test);
+}
+
+/// Runs a test against a gateway with other options.
+pub fn with_options<F: Future<Output = ()>>(
+    pages: fn(&mut ServiceConfig),
+    change: fn(&mut Options),
+    test: impl FnOnce(Gateway) -> F,
+) {
     actix_web::rt::System::new().block_on(async {
-        test(start(pages, |_| {}).await).await;
+        test(start(pages, change).await).await;
     });
 }
 
-/// Runs a test against a gateway without pages that asks screens every few milliseconds whether they are
-/// there.
-pub fn with_impatient_gateway<F: Future<Output = ()>>(test: impl FnOnce(Gateway) -> F) {
-    actix_web::rt::System::new().block_on(async {
-        let soon = |options: &mut Options| options.ping = Duration::from_millis(50);
-        test(start(|_| {}, soon).await).await;
-    });
+/// Asks screens every few milliseconds whether they are there.
+pub fn impatient(options: &mut Options) {
+    options.ping = Duration::from_millis(50);
 }
 
 async fn start(pages: fn(&mut ServiceConfig), change: fn(&mut Options)) -> Gateway {

@@ -5,7 +5,8 @@
 //!
 //! Refuses: looking inside. What is not seen from outside is tested in the room that owns it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -114,6 +115,15 @@ impl Gateway {
     /// Where it answers browsers: `address:port`.
     pub fn http(&self) -> &str {
         &self.http
+    }
+
+    /// What it answers to a plain GET, head and body.
+    pub fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// Its number among the machine's processes.

@@ -96,6 +96,14 @@ async fn one_scan_walks_from_the_terminal_to_the_screen_and_the_portal() {
     assert_eq!(shown(&browser, "absent"), set(away));
 
     bodies.extend(portal.take(away.len()));
+    let status = gateway.get("/api/status");
+    for part in ["database", "mqtt", "portal"] {
+        assert!(status.contains(&format!("\"{part}\":\"connected\"")), "{status}");
+    }
+    assert!(gateway.get("/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = gateway.get("/metrics");
+    let counted = "rollcall_scans_total{outcome=\"accepted\",source=\"device\"} 2";
+    assert!(metrics.contains(counted) && metrics.contains("rollcall_commit_seconds_count"), "{metrics}");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().1.code(), Some(0));
     bodies.extend(portal.rest());

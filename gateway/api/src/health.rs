@@ -55,8 +55,8 @@ async fn status(api: Data<Api>) -> HttpResponse {
     for part in api.parts() {
         let word = match part.health() {
             Health::Good => "connected",
-            Health::Impaired { .. } => "impaired",
-            Health::Down { .. } => "down",
+            // Of a destination that waits for the line, those dashboards know no other word.
+            Health::Impaired { .. } | Health::Down { .. } => "down",
         };
         parts.insert(part.part().to_owned(), word.into());
     }
@@ -72,11 +72,10 @@ async fn metrics(api: Data<Api>, request: HttpRequest) -> Result<HttpResponse, P
         return Ok(no_such_route(request).await);
     }
     let store = api.store();
-    let (last, open) = store.views().read(|state| {
-        let open = state.meetings().filter(|meeting| meeting.status == SessionStatus::Open).count();
-        (state.last.0, open)
-    });
-    api.metrics().store(store.is_up(), store.queued(), last, store.views().seen().0);
+    let open = store
+        .views()
+        .read(|state| state.meetings().filter(|meeting| meeting.status == SessionStatus::Open).count());
+    api.metrics().store(store.is_up(), store.queued(), store.last().0, store.views().seen().0);
     api.metrics().sessions_live(open);
     let text = api.metrics().text().map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");

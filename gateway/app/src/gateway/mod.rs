@@ -7,6 +7,7 @@
 //! Refuses: rules, and anything that a room could do itself.
 
 mod first_admin;
+mod health;
 mod http;
 mod ledger;
 mod mqtt;
@@ -24,7 +25,7 @@ use rollcall_config::{Environment, Secret, Settings};
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::event::NewEvent;
 use rollcall_domain::ids::{DeviceId, UserId};
-use rollcall_domain::ports::{Clock, ScanResult};
+use rollcall_domain::ports::{Clock, HealthSource, ScanResult};
 use rollcall_domain::scan::Outcome;
 use rollcall_store::{Commit, Credential, Store};
 
@@ -92,21 +93,24 @@ impl Gateway {
             keys.pseudonyms(),
             Box::new(on_answer),
         );
+        let intake = Arc::new(intake);
+        let mqtt = Mqtt::start(settings, &store, intake, Arc::clone(&clock), metrics.clone()).await?;
+        let portal = Portal::start(settings, &store, Arc::clone(&clock))?;
+        let mut parts: Vec<Arc<dyn HealthSource>> = vec![mqtt.health()];
+        parts.extend(portal.as_ref().map(Portal::health));
         let api = Api::new(Handles {
             store: Arc::clone(&store),
             commands: supervisor.clone().recipient(),
             watches: supervisor.recipient(),
-            clock: Arc::clone(&clock),
-            metrics: metrics.clone(),
+            clock,
+            metrics,
             pseudonyms: keys.pseudonyms(),
             token_key: keys.tokens(),
-            parts: Vec::new(),
+            parts,
             options: Options::of(settings, env!("CARGO_PKG_VERSION")),
         })
         .context("cannot start the API")?;
         let http = Http::start(api, settings.http.listen)?;
-        let mqtt = Mqtt::start(settings, &store, Arc::new(intake), Arc::clone(&clock), metrics).await?;
-        let portal = Portal::start(settings, &store, clock)?;
         Ok(Gateway { store, pseudonyms: keys.pseudonyms(), http, mqtt, portal })
     }
 

@@ -12,16 +12,17 @@ use rollcall_api::Metrics;
 use rollcall_config::Settings;
 use rollcall_domain::ids::DeviceId;
 use rollcall_domain::moment::Moment;
-use rollcall_domain::ports::{Clock, Heartbeat, Presence, ScanIntake};
+use rollcall_domain::ports::{Clock, HealthSource, Heartbeat, Presence, ScanIntake};
 use rollcall_mqtt::codec::QoS;
 use rollcall_mqtt::{
     Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports, Refused,
 };
 use rollcall_store::Store;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::health::MqttHealth;
 use super::random;
 
 const THREADS: usize = 2;
@@ -33,6 +34,7 @@ pub(crate) struct Mqtt {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
+    serving: watch::Receiver<bool>,
     threads: Threads,
 }
 
@@ -45,6 +47,15 @@ impl Drop for Threads {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Tells, when it is dropped, that the front door serves nobody any more.
+struct Ended(watch::Sender<bool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
     }
 }
 
@@ -86,11 +97,18 @@ impl Mqtt {
         let listener = bound.map_err(|error| anyhow!("{error}"))?;
         let address = listener.address().context("cannot tell the address of MQTT")?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = handle.spawn(listener.run(async {
+        let (serves, serving) = watch::channel(true);
+        let ended = handle.spawn(async move {
+            // Also if it ends by a panic, which drops it.
+            let _ended = Ended(serves);
             // Told to stop, or the gateway is gone: both end it.
-            stopped.await.ok();
-        }));
-        Ok(Mqtt { address, stop, ended, threads })
+            listener.run(async { stopped.await.unwrap_or_default() }).await;
+        });
+        Ok(Mqtt { address, stop, ended, serving, threads })
+    }
+
+    pub(crate) fn health(&self) -> Arc<dyn HealthSource> {
+        Arc::new(MqttHealth(self.serving.clone()))
     }
 
     pub(crate) async fn stop(self) {

@@ -10,12 +10,13 @@ use rollcall_config::Settings;
 use rollcall_config::settings::PortalMode;
 use rollcall_domain::ids::Name;
 use rollcall_domain::percentage::{Percent, Target};
-use rollcall_domain::ports::Clock;
+use rollcall_domain::ports::{Clock, HealthSource};
 use rollcall_store::Store;
-use rollcall_upstream::{Backoff, Campus, PortalSettings, Sender};
+use rollcall_upstream::{Backoff, Campus, PortalSettings, Sender, Status};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::health::PortalHealth;
 use super::random;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 pub(crate) struct Portal {
     stop: watch::Sender<bool>,
     ended: JoinHandle<()>,
+    status: watch::Receiver<Status>,
 }
 
 impl Portal {
@@ -60,9 +62,14 @@ impl Portal {
         let campus = Campus { zone: settings.campus.timezone.clone(), target };
         let name = Name::parse("portal").context("the portal's name")?;
         let sender = Sender::new(Arc::clone(store), clock, campus, (name, to), backoff, portal.backfill);
+        let status = sender.status();
         let (stop, stopped) = watch::channel(false);
         let ended = actix_web::rt::spawn(rollcall_upstream::run(sender, stopped));
-        Ok(Some(Portal { stop, ended }))
+        Ok(Some(Portal { stop, ended, status }))
+    }
+
+    pub(crate) fn health(&self) -> Arc<dyn HealthSource> {
+        Arc::new(PortalHealth(self.status.clone()))
     }
 
     pub(crate) async fn stop(self) {

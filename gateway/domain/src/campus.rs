@@ -17,6 +17,7 @@ use crate::ids::{
     BatchId, ClassId, CourseId, DepartmentId, DeviceId, HolidayId, Name, RoomId, SectionId, SlotId,
     StudentId, TeacherId, TermId, UserId,
 };
+use crate::parts::{Change, Part, PartId, compare};
 use crate::people::{Student, Teacher, User};
 use crate::roster::Rosters;
 use crate::timetable::Slot;
@@ -184,6 +185,17 @@ macro_rules! items {
                 match id { $(ItemId::$kind(id) => self.$table.contains_key(id)),+ }
             }
 
+            /// What became of the items of another campus.
+            pub(crate) fn compare_items(&self, old: &Campus, changes: &mut Vec<Change>) {
+                $(compare(
+                    old.$table.iter().map(|(id, item)| (id.clone(), item)),
+                    self.$table.iter().map(|(id, item)| (id.clone(), item)),
+                    |id| PartId::Item(ItemId::$kind(id)),
+                    |_, item| Part::Item(Item::$kind(item.clone())),
+                    changes,
+                );)+
+            }
+
             fn put_in_table(&mut self, item: Item) {
                 match item { $(Item::$kind(item) => { self.$table.insert(item.id.clone(), item); })+ }
             }
@@ -241,6 +253,18 @@ impl PeopleIndex {
             current = *next;
         }
         current
+    }
+
+    pub(crate) fn mappings(&self) -> impl Iterator<Item = ((DeviceId, PersonKey), &StudentId)> {
+        self.by_device.iter().map(|(key, student)| (key.clone(), student))
+    }
+
+    pub(crate) fn merges(&self) -> impl Iterator<Item = (StudentId, &StudentId)> {
+        self.merged.iter().map(|(from, into)| (*from, into))
+    }
+
+    pub(crate) fn put_merged(&mut self, from: StudentId, into: StudentId) {
+        self.merged.insert(from, into);
     }
 
     fn add(&mut self, student: &Student) {

@@ -82,6 +82,16 @@ pub enum Event {
     ClockConfirmed,
 }
 
+impl Event {
+    /// The one session that the event changes, if it changes one.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Event::Session(id, _) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 /// A scan that marked nobody, and how far it was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnmatchedScan {

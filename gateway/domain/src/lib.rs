@@ -13,12 +13,13 @@
 //! |---|---|
 //! | [`ids`], [`moment`], [`code`] | what things and times are called |
 //! | [`people`], [`campus`], [`roster`], [`timetable`] | who and what there is, and when classes meet |
+//! | [`office`] | what people asked for and set |
 //! | [`mark`], [`record`], [`session`] | what one student's mark is, and what one meeting holds |
 //! | [`scan`], [`matching`], [`clock_offset`] | what a device claims, about whom, for which meeting, when |
 //! | [`decide`] | what a scan, a person, a leave or the clock does to a meeting |
 //! | [`permission`] | who may do what, in which state |
 //! | [`percentage`], [`numbering`], [`qr`] | the figures, the numbers, the tokens |
-//! | [`event`], [`state`] | what the ledger holds, and the one fold over it |
+//! | [`event`], [`state`], [`parts`] | what the ledger holds, the one fold over it, and how its result is kept |
 //! | [`ports`] | what rooms offer each other without naming each other |
 //!
 //! Every decision has one shape: a function looks at the state and answers with events or with a
@@ -35,6 +36,8 @@ pub mod mark;
 pub mod matching;
 pub mod moment;
 pub mod numbering;
+pub mod office;
+pub mod parts;
 pub mod people;
 pub mod percentage;
 pub mod permission;

@@ -123,6 +123,10 @@ impl Rosters {
         }
     }
 
+    pub(crate) fn put(&mut self, link: Link, stays: Stays) {
+        *self.stays(link) = stays;
+    }
+
     fn stays(&mut self, link: Link) -> &mut Stays {
         match link {
             Link::ClassStudent(class, student) => {

@@ -3,11 +3,13 @@
 //! Promises: [`State::apply`] is a pure function of the entries in order; views, a session actor that
 //! comes back, and the tests' reference model all go through it or through the parts it calls
 //! ([`Campus`]'s methods, [`Session::apply`]); an entry that does not fit changes nothing and breaks
-//! nothing.
+//! nothing; an entry changes at most the one session that [`Event::session`] names, so that a state which
+//! holds only that one folds it as well.
 //!
 //! Refuses: deciding, and personal data. Names are in the register, beside the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
@@ -15,14 +17,14 @@ use jiff::tz::TimeZone;
 
 use crate::campus::{Campus, ItemId};
 use crate::decide::Context;
-use crate::event::{CampusEvent, Entry, Event, Origin, RequestEvent, SessionEvent, UnmatchedScan};
-use crate::ids::{ClassId, CorrectionId, LeaveId, SelfMarkId, Seq, SessionId, StudentId};
+use crate::event::{CampusEvent, Entry, Event, Origin, SessionEvent, UnmatchedScan};
+use crate::ids::{ClassId, Seq, SessionId, StudentId};
 use crate::moment::Moment;
 use crate::numbering::Numbered;
+use crate::office::Office;
 use crate::people::Person;
 use crate::percentage::Tally;
 use crate::policy::Policy;
-use crate::requests::{Correction, Leave, RequestStatus, SelfMark};
 use crate::roster::Days;
 use crate::scan::DedupKey;
 use crate::session::{Meeting, Session, SessionStatus};
@@ -30,22 +32,16 @@ use crate::timetable::plan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    pub campus: Campus,
+    /// Shared with whoever looks at it: a change is made on a copy if somebody does.
+    pub campus: Arc<Campus>,
+    /// Shared like the campus.
+    pub office: Arc<Office>,
     pub sessions: BTreeMap<SessionId, Session>,
     pub unmatched: BTreeMap<Seq, UnmatchedScan>,
-    pub leaves: BTreeMap<LeaveId, Leave>,
-    pub corrections: BTreeMap<CorrectionId, Correction>,
-    pub self_marks: BTreeMap<SelfMarkId, SelfMark>,
-    /// Settings that people changed, by key; the value as the settings file would write it.
-    pub settings: BTreeMap<String, String>,
-    pub consents: BTreeSet<StudentId>,
-    pub templates: BTreeSet<StudentId>,
     /// The first event of every scan and every upload that is stored.
     pub scans: BTreeMap<DedupKey, Seq>,
     by_class: BTreeMap<ClassId, BTreeSet<SessionId>>,
     by_date: BTreeMap<Date, BTreeSet<SessionId>>,
-    /// The highest number ever given to an id of each kind, so that none is given twice.
-    highest: BTreeMap<&'static str, u64>,
     pub last: Seq,
     pub last_at: Option<Moment>,
 }
@@ -64,13 +60,8 @@ impl State {
             Event::UnmatchedSettled { scan } => {
                 self.unmatched.remove(scan);
             }
-            Event::Request(event) => self.apply_request(event),
-            Event::SettingChanged { key, value: Some(value) } => {
-                self.settings.insert(key.clone(), value.clone());
-            }
-            Event::SettingChanged { key, value: None } => {
-                self.settings.remove(key);
-            }
+            Event::Request(event) => self.office_mut().request(event),
+            Event::SettingChanged { key, value } => self.office_mut().set(key, value.as_deref()),
             Event::Erased(Person::Student(student)) => self.remove(&ItemId::Student(*student)),
             Event::Erased(Person::Teacher(teacher)) => self.remove(&ItemId::Teacher(*teacher)),
             Event::Erased(Person::User(user)) => self.remove(&ItemId::User(*user)),
@@ -82,51 +73,52 @@ impl State {
         }
     }
 
+    fn campus_mut(&mut self) -> &mut Campus {
+        Arc::make_mut(&mut self.campus)
+    }
+
+    fn office_mut(&mut self) -> &mut Office {
+        Arc::make_mut(&mut self.office)
+    }
+
     fn apply_campus(&mut self, event: &CampusEvent) {
         match event {
             CampusEvent::Put(item) => {
-                self.used(numbered(&item.id()));
-                self.campus.put(item.as_ref().clone());
+                if let Some((kind, number)) = numbered(&item.id()) {
+                    self.used(kind, number);
+                }
+                self.campus_mut().put(item.as_ref().clone());
             }
             CampusEvent::Removed(id) => self.remove(id),
-            CampusEvent::Joined { link, days } => self.campus.rosters.join(*link, *days),
-            CampusEvent::Left { link, day } => self.campus.rosters.leave(*link, *day),
+            CampusEvent::Joined { link, days } => self.campus_mut().rosters.join(*link, *days),
+            CampusEvent::Left { link, day } => self.campus_mut().rosters.leave(*link, *day),
             CampusEvent::Merged { from, into } => self.merge(*from, *into),
             CampusEvent::PersonMapped { device, key, student } => {
-                self.campus.map_person(device.clone(), *key, *student);
+                self.campus_mut().map_person(device.clone(), *key, *student);
             }
-            CampusEvent::PersonUnmapped { device, key } => self.campus.unmap_person(device.clone(), *key),
-            CampusEvent::ConsentGiven { student, given } => set(&mut self.consents, *student, *given),
+            CampusEvent::PersonUnmapped { device, key } => {
+                self.campus_mut().unmap_person(device.clone(), *key);
+            }
+            CampusEvent::ConsentGiven { student, given } => self.office_mut().consent(*student, *given),
             CampusEvent::TemplateStored { student, present } => {
-                set(&mut self.templates, *student, *present);
+                self.office_mut().template(*student, *present);
             }
         }
     }
 
     fn remove(&mut self, id: &ItemId) {
-        self.campus.remove(id);
+        self.campus_mut().remove(id);
         if let ItemId::Student(student) = id {
-            self.consents.remove(student);
-            self.templates.remove(student);
+            self.office_mut().forget(*student);
         }
     }
 
     /// Records move by events of their own, one for each session.
     fn merge(&mut self, from: StudentId, into: StudentId) {
-        if from == into || !self.campus.students.contains_key(&into) {
-            return;
+        if from != into && self.campus.students.contains_key(&into) {
+            self.campus_mut().merge(from, into);
+            self.office_mut().merge(from, into);
         }
-        self.campus.merge(from, into);
-        for members in [&mut self.consents, &mut self.templates] {
-            if members.remove(&from) {
-                members.insert(into);
-            }
-        }
-        self.leaves.values_mut().filter(|asked| asked.student == from).for_each(|asked| asked.student = into);
-        let corrections = self.corrections.values_mut().map(|asked| &mut asked.record);
-        let self_marks = self.self_marks.values_mut().map(|asked| &mut asked.record);
-        let records = corrections.chain(self_marks).filter(|record| record.student == from);
-        records.for_each(|record| record.student = into);
     }
 
     fn apply_session(&mut self, entry: &Entry, id: SessionId, event: &SessionEvent) {
@@ -147,7 +139,7 @@ impl State {
             Some(session) => session.apply(seq, at, event),
             None => {
                 let Some(session) = Session::create(id, at, event) else { return };
-                self.used(Some((SessionId::PREFIX, id.0)));
+                self.used(SessionId::PREFIX, id.0);
                 self.by_class.entry(session.meeting.class).or_default().insert(id);
                 self.sessions.insert(id, session);
             }
@@ -161,51 +153,44 @@ impl State {
         }
     }
 
+    /// Takes in a session that was folded before and kept elsewhere.
+    pub fn hold(&mut self, session: Session) {
+        let (id, meeting) = (session.meeting.id, &session.meeting);
+        self.by_class.entry(meeting.class).or_default().insert(id);
+        self.by_date.entry(meeting.date).or_default().insert(id);
+        self.sessions.insert(id, session);
+    }
+
+    /// Lets go of a session that is kept elsewhere.
+    pub fn release(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        if let Some(ids) = self.by_class.get_mut(&session.meeting.class) {
+            ids.remove(&id);
+        }
+        if let Some(ids) = self.by_date.get_mut(&session.meeting.date) {
+            ids.remove(&id);
+        }
+    }
+
     /// Takes a step that is decided and not yet written, on a copy that is thrown away.
     pub(crate) fn look_ahead(&mut self, id: SessionId, event: &SessionEvent, now: Moment) {
         self.fold_session(id, Seq::NEXT, now, event);
     }
 
-    fn apply_request(&mut self, event: &RequestEvent) {
-        match event {
-            RequestEvent::LeaveAsked(leave) => {
-                self.used(Some((LeaveId::PREFIX, leave.id.0)));
-                self.leaves.insert(leave.id, leave.clone());
-            }
-            RequestEvent::CorrectionAsked(correction) => {
-                self.used(Some((CorrectionId::PREFIX, correction.id.0)));
-                self.corrections.insert(correction.id, correction.clone());
-            }
-            RequestEvent::SelfMarkAsked(asked) => {
-                self.used(Some((SelfMarkId::PREFIX, asked.id.0)));
-                self.self_marks.insert(asked.id, asked.clone());
-            }
-            RequestEvent::LeaveDecided { leave, approved } => {
-                decide(self.leaves.get_mut(leave).map(|leave| &mut leave.status), *approved);
-            }
-            RequestEvent::CorrectionDecided { correction, approved } => {
-                decide(self.corrections.get_mut(correction).map(|asked| &mut asked.status), *approved);
-            }
-            RequestEvent::SelfMarkDecided { request, approved } => {
-                decide(self.self_marks.get_mut(request).map(|asked| &mut asked.status), *approved);
-            }
-        }
-    }
-
-    fn used(&mut self, id: Option<(&'static str, u64)>) {
-        if let Some((kind, number)) = id {
-            let highest = self.highest.entry(kind).or_default();
-            *highest = number.max(*highest);
+    /// Also when a state is put together that holds only some of the sessions.
+    fn used(&mut self, kind: &'static str, number: u64) {
+        if self.office.next_number(kind) <= number {
+            self.office_mut().used(kind, number);
         }
     }
 
     /// The next number for an id with this prefix, such as [`StudentId::PREFIX`].
     pub fn next_number(&self, prefix: &str) -> u64 {
-        self.highest.get(prefix).map_or(1, |highest| highest.saturating_add(1))
+        self.office.next_number(prefix)
     }
 
     pub fn context<'a>(&'a self, policy: &'a Policy, now: Moment) -> Context<'a> {
-        Context { campus: &self.campus, leaves: &self.leaves, policy, now }
+        Context { campus: &self.campus, leaves: &self.office.leaves, policy, now }
     }
 
     pub fn meetings(&self) -> impl Iterator<Item = &Meeting> {
@@ -272,20 +257,6 @@ impl State {
             plan.class == class && !generated.contains(key) && takes_place
         });
         u32::try_from(count + later.count()).unwrap_or(u32::MAX)
-    }
-}
-
-fn set(members: &mut BTreeSet<StudentId>, student: StudentId, is_in: bool) {
-    if is_in {
-        members.insert(student);
-    } else {
-        members.remove(&student);
-    }
-}
-
-fn decide(status: Option<&mut RequestStatus>, approve: bool) {
-    if let Some(status) = status {
-        *status = status.decide(approve).unwrap_or(*status);
     }
 }
 

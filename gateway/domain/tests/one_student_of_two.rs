@@ -191,7 +191,7 @@ fn sign_ins_mappings_memberships_and_consents_move_along() {
     assert_eq!(state.campus.users[&UserId(1)].student, Some(ANN));
     assert_eq!(state.campus.people.by_device(&device("room"), key("4711")), Some(ANN));
     assert!(state.campus.rosters.attends(OTHER_CLASS, ANN, day("2026-03-02")));
-    assert_eq!((&state.consents, &state.templates), (&BTreeSet::from([ANN]), &BTreeSet::from([ANN])));
+    assert_eq!((&state.office.consents, &state.office.templates), (&BTreeSet::from([ANN]), &BTreeSet::from([ANN])));
 }
 
 #[test]
@@ -207,9 +207,9 @@ fn requests_that_wait_are_the_ones_of_who_stays() {
     let asked = SelfMark { id: SelfMarkId(1), record, captured_at, status };
     w.append(Event::Request(RequestEvent::SelfMarkAsked(asked)));
     w.merge(TWIN, ANN).unwrap();
-    assert_eq!(w.state.leaves[&leave].student, ANN);
-    assert_eq!(w.state.corrections[&CorrectionId(1)].record.student, ANN);
-    assert_eq!(w.state.self_marks[&SelfMarkId(1)].record.student, ANN);
+    assert_eq!(w.state.office.leaves[&leave].student, ANN);
+    assert_eq!(w.state.office.corrections[&CorrectionId(1)].record.student, ANN);
+    assert_eq!(w.state.office.self_marks[&SelfMarkId(1)].record.student, ANN);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn who_was_erased_is_found_by_nothing_and_belongs_to_nothing() {
     assert!(!state.campus.students.contains_key(&ANN));
     assert_eq!(state.campus.people.by_device(&device("room"), key("4711")), None);
     assert_eq!(state.campus.rosters.on(CLASS, day("2026-03-02")), BTreeSet::from([BEN]));
-    assert!(state.consents.is_empty() && state.templates.is_empty());
+    assert!(state.office.consents.is_empty() && state.office.templates.is_empty());
     // The mark stays, under an id that means nobody.
     assert_eq!(w.shown(s, ANN), "present biometric 09:01");
 }
@@ -306,9 +306,9 @@ fn a_teacher_and_a_user_who_were_erased_are_gone_and_nobody_else() {
 fn a_consent_that_is_taken_back_and_a_template_that_is_deleted_are_gone() {
     let mut w = known_in_every_way();
     w.campus(CampusEvent::ConsentGiven { student: ANN, given: false });
-    assert!(w.state.consents.is_empty() && w.state.templates.contains(&ANN));
+    assert!(w.state.office.consents.is_empty() && w.state.office.templates.contains(&ANN));
     w.campus(CampusEvent::TemplateStored { student: ANN, present: false });
-    assert!(w.state.templates.is_empty());
+    assert!(w.state.office.templates.is_empty());
 }
 
 #[test]

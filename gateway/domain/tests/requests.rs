@@ -99,11 +99,11 @@ fn a_request_is_decided_once_and_a_refusal_excuses_nobody() {
     let mut w = World::new();
     let s = w.open_class(CLASS);
     w.append(asked(&w, None, days(MONDAY, MONDAY)).unwrap());
-    let leave = w.state.leaves[&LeaveId(1)].clone();
+    let leave = w.state.office.leaves[&LeaveId(1)].clone();
     let events = decide_leave(&leave, false, true, [w.session(s)], &w.context()).unwrap();
     w.append_all(events);
     assert_eq!(w.shown(s, ANN), "nothing");
-    let decided = w.state.leaves[&LeaveId(1)].clone();
+    let decided = w.state.office.leaves[&LeaveId(1)].clone();
     assert_eq!(decided.status, RequestStatus::Rejected);
     for approve in [true, false] {
         let again = decide_leave(&decided, approve, true, [w.session(s)], &w.context());
@@ -121,7 +121,7 @@ fn closed(w: &mut World) -> SessionId {
 
 fn correction(w: &World, s: SessionId, student: StudentId) -> Result<Event, Refusal> {
     let id = CorrectionId(w.state.next_number(CorrectionId::PREFIX));
-    let known = w.state.corrections.values();
+    let known = w.state.office.corrections.values();
     ask_correction(w.session(s), &w.context(), id, (student, Mark::Present), known)
 }
 
@@ -132,7 +132,7 @@ fn a_correction_is_asked_for_once_while_the_first_waits() {
     w.append(correction(&w, s, ANN).unwrap());
     assert_eq!(correction(&w, s, ANN), Err(Refusal::AlreadyAsked));
     assert!(correction(&w, s, BEN).is_ok());
-    let first = w.state.corrections[&CorrectionId(1)].clone();
+    let first = w.state.office.corrections[&CorrectionId(1)].clone();
     let events = decide_correction(w.session(s), &w.context(), &first, false, false).unwrap();
     w.append_all(events);
     assert_eq!(w.shown(s, ANN), "absent auto");
@@ -154,7 +154,7 @@ fn a_correction_is_decided_once_and_in_a_locked_session_granted_by_the_office_al
     let s = closed(&mut w);
     w.append(correction(&w, s, ANN).unwrap());
     w.lock(s).unwrap();
-    let asked = w.state.corrections[&CorrectionId(1)].clone();
+    let asked = w.state.office.corrections[&CorrectionId(1)].clone();
     let decide = |w: &World, approve, by_admin| {
         decide_correction(w.session(s), &w.context(), &asked, approve, by_admin)
     };
@@ -162,14 +162,14 @@ fn a_correction_is_decided_once_and_in_a_locked_session_granted_by_the_office_al
     let events = decide(&w, true, true).unwrap();
     w.append_all(events);
     assert_eq!(w.shown(s, ANN), "present correction 10:00");
-    let decided = w.state.corrections[&CorrectionId(1)].clone();
+    let decided = w.state.office.corrections[&CorrectionId(1)].clone();
     let again = decide_correction(w.session(s), &w.context(), &decided, false, true);
     assert_eq!(again, Err(Refusal::AlreadyDecided));
 }
 
 fn self_mark(w: &World, s: SessionId, student: StudentId) -> Result<Event, Refusal> {
     let id = SelfMarkId(w.state.next_number(SelfMarkId::PREFIX));
-    ask_self_mark(w.session(s), &w.context(), id, student, w.state.self_marks.values())
+    ask_self_mark(w.session(s), &w.context(), id, student, w.state.office.self_marks.values())
 }
 
 fn marking_oneself_allowed() -> World {
@@ -214,7 +214,7 @@ fn waiting(w: &mut World) -> (SessionId, SelfMark) {
     let s = w.open_class(CLASS);
     w.at("09:03");
     w.append(self_mark(w, s, ANN).unwrap());
-    (s, w.state.self_marks[&SelfMarkId(1)].clone())
+    (s, w.state.office.self_marks[&SelfMarkId(1)].clone())
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_granted_self_mark_counts_from_when_it_was_asked_for() {
     w.at("11:00");
     w.append_all(decide_self_mark(w.session(s), &asked, true, false).unwrap());
     assert_eq!(w.shown(s, ANN), "present self 09:03");
-    let decided = w.state.self_marks[&SelfMarkId(1)].clone();
+    let decided = w.state.office.self_marks[&SelfMarkId(1)].clone();
     assert_eq!(decided.status, RequestStatus::Approved);
     assert_eq!(decide_self_mark(w.session(s), &decided, true, false), Err(Refusal::AlreadyDecided));
 }

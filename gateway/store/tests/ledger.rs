@@ -40,7 +40,7 @@ fn what_was_answered_is_there_after_opening_again() {
     let values: Vec<_> = store.entries(Seq(1), 10).unwrap().into_iter().map(|entry| entry.event).collect();
     assert_eq!(values, [setting("5"), setting("6"), setting("7")]);
     assert_eq!(store.views().seen(), Seq(3));
-    store.views().read(|state| assert_eq!(state.settings["sessions.late_after_minutes"], "7"));
+    store.views().read(|state| assert_eq!(state.office.settings["sessions.late_after_minutes"], "7"));
     assert_eq!(seqs(&append(&store, vec![setting("8")])), [4]);
 }
 
@@ -160,7 +160,7 @@ fn the_views_can_be_waited_for() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(store.views().wait_for(Seq(seq)));
     assert!(*seen.borrow_and_update() >= Seq(seq));
-    store.views().read(|state| assert_eq!(state.settings["sessions.late_after_minutes"], "9"));
+    store.views().read(|state| assert_eq!(state.office.settings["sessions.late_after_minutes"], "9"));
 }
 
 /// Changes the stored bytes of an entry, as somebody with a hex editor would.

@@ -423,7 +423,7 @@ impl World {
     pub fn grant_leave(&mut self, student: StudentId, days: Days) -> LeaveId {
         let id = LeaveId(self.state.next_number(LeaveId::PREFIX));
         self.append(requests::ask_leave(&self.context(), id, student, None, days).unwrap());
-        let asked = self.state.leaves[&id].clone();
+        let asked = self.state.office.leaves[&id].clone();
         let sessions: Vec<Session> = self.state.sessions.values().cloned().collect();
         let events = requests::decide_leave(&asked, true, false, &sessions, &self.context()).unwrap();
         events.into_iter().for_each(|event| self.append(event));
@@ -432,11 +432,11 @@ impl World {
 
     pub fn correct(&mut self, session: SessionId, student: StudentId, mark: Mark) -> Result<(), Refusal> {
         let id = CorrectionId(self.state.next_number(CorrectionId::PREFIX));
-        let known = self.state.corrections.values();
+        let known = self.state.office.corrections.values();
         let event =
             requests::ask_correction(self.session(session), &self.context(), id, (student, mark), known)?;
         self.append(event);
-        let asked = self.state.corrections[&id].clone();
+        let asked = self.state.office.corrections[&id].clone();
         let events =
             requests::decide_correction(self.session(session), &self.context(), &asked, true, false)?;
         events.into_iter().for_each(|event| self.append(event));

@@ -15,7 +15,8 @@ use rollcall_domain::people::{Personal, TextField};
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::{Clock, NotTaken, ScanResult};
 use rollcall_domain::scan::{Outcome, RawScan, Scan, Unmatched};
-use rollcall_store::{Append, Appended, Store};
+use rollcall_store::views::Snapshot;
+use rollcall_store::{Append, Appended, Store, StoreError};
 
 use crate::messages::Row;
 use crate::ticket::Ticket;
@@ -83,15 +84,10 @@ impl House {
     }
 
     /// What was answered to this scan before, if the views know of it.
-    pub(crate) fn known(&self, scan: &Scan) -> Option<ScanResult> {
-        let seq = self.store.views().read(|state| state.scans.get(&scan.dedup).copied())?;
-        match self.store.entries(seq, 1) {
-            Ok(entries) => entries.first().map(|entry| self.first_result(entry)),
-            Err(error) => {
-                tracing::error!(%error, "the first result of a repeated scan cannot be read");
-                None
-            }
-        }
+    pub(crate) fn known(&self, now: &Snapshot, scan: &Scan) -> Result<Option<ScanResult>, StoreError> {
+        let Some(seq) = now.scan(scan.dedup)? else { return Ok(None) };
+        let entries = self.store.entries(seq, 1)?;
+        Ok(entries.first().map(|entry| self.first_result(entry)))
     }
 
     /// What was answered when the scan of this entry first came.
@@ -112,9 +108,13 @@ impl House {
     }
 
     fn standing_mark(&self, session: SessionId, student: StudentId) -> Option<Mark> {
-        let standing =
-            self.store.views().read(|state| state.sessions.get(&session).and_then(|s| s.standing(student)));
-        standing.map(|standing| standing.mark)
+        match self.store.views().now().session(session) {
+            Ok(session) => session?.standing(student).map(|standing| standing.mark),
+            Err(error) => {
+                tracing::warn!(%error, %session, "a mark cannot be looked up");
+                None
+            }
+        }
     }
 
     fn nobody(&self, kept: &UnmatchedScan, replayed: bool) -> ScanResult {

@@ -127,22 +127,21 @@ impl SessionActor {
 
     fn decide(&self, command: &Command, now: Moment) -> Result<Vec<SessionEvent>, Refusal> {
         let session = &self.decided;
-        self.house.store.views().read(|state| {
-            let context = state.context(&self.house.policy, now);
-            let event = match &command.deed {
-                Deed::Open => Some(lifecycle::open(session, &context, now, How::ByPerson)?),
-                Deed::Close => Some(lifecycle::close(session, &context, now, How::ByPerson)?),
-                Deed::Reopen => {
-                    let binds = |meeting: &&Meeting| meeting.bound().next().is_some();
-                    let others: Vec<Meeting> = state.meetings().filter(binds).cloned().collect();
-                    return lifecycle::reopen(session, &others);
-                }
-                Deed::Mark(wish) => marking::mark(session, &context, wish)?,
-                Deed::Bind(device) => lifecycle::bind(session, device, state.meetings())?,
-                Deed::Unbind(device) => lifecycle::unbind(session, device)?,
-            };
-            Ok(event.into_iter().collect())
-        })
+        let views = self.house.store.views().now();
+        let context = views.context(&self.house.policy, now);
+        let event = match &command.deed {
+            Deed::Open => Some(lifecycle::open(session, &context, now, How::ByPerson)?),
+            Deed::Close => Some(lifecycle::close(session, &context, now, How::ByPerson)?),
+            Deed::Reopen => {
+                let binds = |meeting: &&Meeting| meeting.bound().next().is_some();
+                let others: Vec<Meeting> = views.meetings().filter(binds).cloned().collect();
+                return lifecycle::reopen(session, &others);
+            }
+            Deed::Mark(wish) => marking::mark(session, &context, wish)?,
+            Deed::Bind(device) => lifecycle::bind(session, device, views.meetings())?,
+            Deed::Unbind(device) => lifecycle::unbind(session, device)?,
+        };
+        Ok(event.into_iter().collect())
     }
 
     fn committed(&mut self, entries: &[Entry]) {
@@ -244,14 +243,19 @@ impl Handler<Scanned> for SessionActor {
 
     fn handle(&mut self, Scanned { student, ticket }: Scanned, _: &mut Self::Context) {
         let Some(ticket) = self.repeats.take_up(ticket) else { return };
-        if let Some(result) = self.house.known(ticket.scan()) {
-            return ticket.done(result);
+        let views = self.house.store.views().now();
+        match self.house.known(&views, ticket.scan()) {
+            Ok(None) => {}
+            Ok(Some(result)) => return ticket.done(result),
+            Err(error) => {
+                tracing::error!(%error, "a scan cannot be looked up; its terminal will send it again");
+                return ticket.refuse(NotTaken::StorageUnavailable);
+            }
         }
         let now = self.house.clock.now();
-        let decision = self.house.store.views().read(|state| {
-            let context = state.context(&self.house.policy, now);
-            scan::scan(&self.decided, &context, student, ticket.scan(), None, self.house.auto_open(now))
-        });
+        let context = views.context(&self.house.policy, now);
+        let auto_open = self.house.auto_open(now);
+        let decision = scan::scan(&self.decided, &context, student, ticket.scan(), None, auto_open);
         match decision.outcome {
             Outcome::Unmatched(reason) => {
                 let (scan, session) = (ticket.scan().clone(), Some(self.decided.meeting.id));

@@ -52,7 +52,7 @@ impl Supervisor {
     ) -> (Addr<Supervisor>, Intake) {
         let (back, returned) = mpsc::unbounded_channel();
         let desk = Arc::new(Desk { back, on_answer });
-        let box_clock = BoxClock::at_start(clock.now(), store.views().read(|state| state.last_at));
+        let box_clock = BoxClock::at_start(clock.now(), store.views().now().last_at());
         if box_clock.in_doubt() {
             tracing::warn!(
                 "the clock is before the last entry of the ledger; no session opens by itself until it has passed that: set the clock"
@@ -67,15 +67,21 @@ impl Supervisor {
     }
 
     fn bring(&mut self, ticket: Ticket) {
-        if let Some(result) = self.house.known(ticket.scan()) {
+        let now = self.house.store.views().now();
+        let known = self.house.known(&now, ticket.scan());
+        let near = now.meetings_around(ticket.scan().captured_at);
+        let (known, near) = match (known, near) {
+            (Ok(known), Ok(near)) => (known, near),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "a scan cannot be placed; its terminal will send it again");
+                return ticket.refuse(NotTaken::StorageUnavailable);
+            }
+        };
+        if let Some(result) = known {
             return ticket.done(result);
         }
-        let policy = &self.house.policy;
-        let placed = self.house.store.views().read(|state| {
-            let near = state.meetings_around(ticket.scan().captured_at);
-            unmatched::place(&state.campus, policy, ticket.scan(), near)
-        });
-        match placed {
+        let near = near.iter().map(AsRef::as_ref);
+        match unmatched::place(&now.campus, &self.house.policy, ticket.scan(), near) {
             Err(kept) => self.house.unmatched(ticket, *kept),
             // A full mailbox drops the scan, which then comes back here.
             Ok((student, session)) => match self.session(session) {
@@ -95,10 +101,14 @@ impl Supervisor {
         if !store.is_up() {
             return Err(CommandError::StorageUnavailable);
         }
-        let found = store.views().read(|state| (state.sessions.get(&id).cloned(), state.last));
-        let (Some(session), last) = found else { return Err(CommandError::NoSuchSession) };
+        let now = store.views().now();
+        let found = now.session(id).map_err(|error| {
+            tracing::error!(%error, session = %id, "a session cannot be read");
+            CommandError::StorageUnavailable
+        })?;
+        let Some(session) = found else { return Err(CommandError::NoSuchSession) };
         self.sessions.retain(|_, actor| actor.connected());
-        let actor = SessionActor::new(Arc::clone(&self.house), session, last).start();
+        let actor = SessionActor::new(Arc::clone(&self.house), session, now.last()).start();
         self.sessions.insert(id, actor.clone());
         Ok(actor)
     }

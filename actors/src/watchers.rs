@@ -55,8 +55,7 @@ impl Watchers {
 
     fn gather(&mut self, session: &Session) {
         let meeting = &session.meeting;
-        let roster =
-            self.house.store.views().read(|state| state.campus.rosters.on(meeting.class, meeting.date));
+        let roster = self.house.store.views().now().campus.rosters.on(meeting.class, meeting.date);
         for student in roster.into_iter().chain(session.records.keys().copied()) {
             self.people.entry(student).or_insert_with(|| self.house.row(student));
         }

@@ -123,8 +123,7 @@ async fn a_session_that_somebody_else_changed_is_taken_up_anew_and_the_scan_is_a
         answer.await.unwrap();
     }
     campus.seen().await;
-    let scans = campus.store.views().read(|state| state.scans.len());
-    assert_eq!(scans, 60);
+    assert_eq!(campus.stored_scans(), 60);
 }
 
 #[actix::test]
@@ -147,7 +146,7 @@ async fn an_actor_that_panics_takes_no_other_scan_with_it() {
     assert_eq!(campus.intake.in_flight(), 0);
     assert!(insist(&campus, "1", "S1").await.replayed);
     campus.seen().await;
-    assert_eq!(campus.store.views().read(|state| state.scans.len()), 4);
+    assert_eq!(campus.stored_scans(), 4);
 }
 
 #[actix::test]
@@ -196,7 +195,10 @@ async fn a_scan_opens_its_session_but_not_while_the_clock_is_in_doubt() {
     let result = campus.submit_made("b", "S7", made).await.unwrap().unwrap();
     assert_eq!(result.outcome, Outcome::Present);
     campus.seen().await;
-    assert_eq!(campus.store.views().session(SESSION).unwrap().meeting.status, SessionStatus::Open);
+    assert_eq!(
+        campus.store.views().now().session(SESSION).unwrap().unwrap().meeting.status,
+        SessionStatus::Open
+    );
 }
 
 #[actix::test]
@@ -246,6 +248,6 @@ async fn reopening_does_not_bind_a_device_again_that_a_session_of_another_week_h
     }
     campus.deed(Deed::Reopen).await.unwrap();
     campus.seen().await;
-    let bound = |id| campus.store.views().session(id).unwrap().meeting.bound().count();
+    let bound = |id| campus.store.views().now().session(id).unwrap().unwrap().meeting.bound().count();
     assert_eq!((bound(SESSION), bound(other)), (0, 1));
 }

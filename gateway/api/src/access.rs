@@ -10,20 +10,20 @@ use rollcall_domain::ids::SessionId;
 use rollcall_domain::people::{Role, User};
 use rollcall_domain::permission::{Action, Reach, may, reach_of_meeting};
 use rollcall_domain::session::{Meeting, Session};
-use rollcall_domain::state::State;
+use rollcall_store::views::Snapshot;
 
 use crate::handles::Api;
 use crate::problem::Problem;
 use crate::sign_in::SignedIn;
 
 /// Whose a meeting is, seen from a user: who teaches its class or stands in, or attends it.
-pub fn reach(state: &State, user: &User, meeting: &Meeting) -> Reach {
+pub fn reach(now: &Snapshot, user: &User, meeting: &Meeting) -> Reach {
     let own = match user.role {
         Role::Student => user
             .student
-            .is_some_and(|student| state.campus.rosters.attends(meeting.class, student, meeting.date)),
+            .is_some_and(|student| now.campus.rosters.attends(meeting.class, student, meeting.date)),
         _ => {
-            let class = state.campus.classes.get(&meeting.class);
+            let class = now.campus.classes.get(&meeting.class);
             return class.map_or(Reach::Other, |class| reach_of_meeting(user, class, meeting));
         }
     };
@@ -31,8 +31,8 @@ pub fn reach(state: &State, user: &User, meeting: &Meeting) -> Reach {
 }
 
 /// Whether the caller may do this to that meeting.
-pub fn allows(state: &State, who: &SignedIn, action: Action, meeting: &Meeting) -> bool {
-    may(&who.caller(), action, reach(state, &who.user, meeting))
+pub fn allows(now: &Snapshot, who: &SignedIn, action: Action, meeting: &Meeting) -> bool {
+    may(&who.caller(), action, reach(now, &who.user, meeting))
 }
 
 /// A session's id as a path or a message names it.
@@ -51,12 +51,13 @@ pub fn reading<T>(
     api: &Api,
     who: &SignedIn,
     (id, action): (SessionId, Action),
-    look: impl FnOnce(&State, &Session) -> T,
+    look: impl FnOnce(&Snapshot, &Session) -> T,
 ) -> Result<T, Problem> {
-    api.store().views().read(|state| match state.sessions.get(&id) {
-        Some(session) if allows(state, who, action, &session.meeting) => Ok(look(state, session)),
+    let now = api.store().views().now();
+    match now.session(id)? {
+        Some(session) if allows(&now, who, action, &session.meeting) => Ok(look(&now, &session)),
         _ => Err(Problem::not_found("session")),
-    })
+    }
 }
 
 /// Looks at a session that the caller is about to change.
@@ -67,11 +68,12 @@ pub fn changing<T>(
     api: &Api,
     who: &SignedIn,
     (id, action): (SessionId, Action),
-    look: impl FnOnce(&State, &Session) -> T,
+    look: impl FnOnce(&Snapshot, &Session) -> T,
 ) -> Result<T, Problem> {
-    api.store().views().read(|state| match state.sessions.get(&id) {
+    let now = api.store().views().now();
+    match now.session(id)? {
         None => Err(Problem::not_found("session")),
-        Some(session) if allows(state, who, action, &session.meeting) => Ok(look(state, session)),
+        Some(session) if allows(&now, who, action, &session.meeting) => Ok(look(&now, &session)),
         Some(_) => Err(Problem::forbidden()),
-    })
+    }
 }

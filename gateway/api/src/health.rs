@@ -72,9 +72,8 @@ async fn metrics(api: Data<Api>, request: HttpRequest) -> Result<HttpResponse, P
         return Ok(no_such_route(request).await);
     }
     let store = api.store();
-    let open = store
-        .views()
-        .read(|state| state.meetings().filter(|meeting| meeting.status == SessionStatus::Open).count());
+    let now = store.views().now();
+    let open = now.meetings().filter(|meeting| meeting.status == SessionStatus::Open).count();
     api.metrics().store(store.is_up(), store.queued(), store.last().0, store.views().seen().0);
     api.metrics().sessions_live(open);
     let text = api.metrics().text().map_err(|error| {

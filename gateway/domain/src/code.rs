@@ -105,6 +105,12 @@ pub enum KeyKind {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PersonKey([u8; 16]);
 
+impl PersonKey {
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
 impl fmt::Debug for PersonKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonKey(")?;

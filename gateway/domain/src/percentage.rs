@@ -63,14 +63,24 @@ pub struct Tally {
 
 impl Tally {
     pub fn add(&mut self, mark: Option<Mark>) {
-        let count = match mark {
+        let count = self.of(mark);
+        *count = count.saturating_add(1);
+    }
+
+    /// One that was added before does not count any more.
+    pub fn take_back(&mut self, mark: Option<Mark>) {
+        let count = self.of(mark);
+        *count = count.saturating_sub(1);
+    }
+
+    fn of(&mut self, mark: Option<Mark>) -> &mut u32 {
+        match mark {
             Some(Mark::Present) => &mut self.present,
             Some(Mark::Late) => &mut self.late,
             Some(Mark::Excused) => &mut self.excused,
             Some(Mark::Permission) => &mut self.permission,
             Some(Mark::Absent) | None => &mut self.absent,
-        };
-        *count = count.saturating_add(1);
+        }
     }
 
     pub fn held(&self) -> u64 {

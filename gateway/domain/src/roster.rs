@@ -7,6 +7,7 @@
 //! Refuses: names. This holds ids and dates only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,11 @@ impl Days {
 
     pub fn contains(&self, day: Date) -> bool {
         self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
+    }
+
+    /// All of them; an end that is open is the end of all days.
+    pub fn range(&self) -> RangeInclusive<Date> {
+        self.from.unwrap_or(Date::MIN)..=self.to.unwrap_or(Date::MAX)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -165,6 +171,11 @@ impl Rosters {
     pub fn sections_on(&self, class: ClassId, day: Date) -> impl Iterator<Item = SectionId> + '_ {
         let links = self.class_sections.get(&class).into_iter().flatten();
         links.filter(move |(_, stays)| stays.contains(day)).map(|(id, _)| *id)
+    }
+
+    /// The classes that the section attends, on whatever day.
+    pub fn classes_of_section(&self, section: SectionId) -> impl Iterator<Item = ClassId> + '_ {
+        self.class_sections.iter().filter(move |(_, of)| of.contains_key(&section)).map(|(class, _)| *class)
     }
 
     pub fn in_section(&self, section: SectionId, student: StudentId, day: Date) -> bool {

@@ -65,6 +65,10 @@ impl Claim {
 pub struct DedupKey(PersonKey);
 
 impl DedupKey {
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.bytes()
+    }
+
     /// For an upload by a person, under the id their program gave it.
     pub fn of_upload(user: UserId, client_id: &str, pseudonyms: &Pseudonyms) -> Self {
         DedupKey(pseudonyms.hash(&[b"upload", &user.0.to_le_bytes(), client_id.as_bytes()]))

@@ -191,7 +191,10 @@ fn sign_ins_mappings_memberships_and_consents_move_along() {
     assert_eq!(state.campus.users[&UserId(1)].student, Some(ANN));
     assert_eq!(state.campus.people.by_device(&device("room"), key("4711")), Some(ANN));
     assert!(state.campus.rosters.attends(OTHER_CLASS, ANN, day("2026-03-02")));
-    assert_eq!((&state.office.consents, &state.office.templates), (&BTreeSet::from([ANN]), &BTreeSet::from([ANN])));
+    assert_eq!(
+        (&state.office.consents, &state.office.templates),
+        (&BTreeSet::from([ANN]), &BTreeSet::from([ANN]))
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct Append {
 #[derive(Debug, Clone)]
 pub enum Appended {
     /// On disk.
-    Committed(Vec<Entry>),
+    Committed(Arc<[Entry]>),
     /// Was on disk already: the entry with the same dedup key.
     Already(Box<Entry>),
     /// The session has moved on; decide again.

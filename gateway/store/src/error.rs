@@ -34,6 +34,8 @@ pub enum StoreError {
     Encode(postcard::Error),
     #[error("the store is being reopened after a failure; try again in a moment")]
     Down,
+    #[error("a row of the views is damaged; they are being made anew")]
+    DamagedViews,
     #[error("the views have stopped following the ledger; restart the gateway")]
     Views,
     #[error("cannot start a thread of the store: {0}")]

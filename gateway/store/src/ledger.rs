@@ -38,7 +38,7 @@ pub(crate) struct Ledger {
 }
 
 /// Where the next entry goes on.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Head {
     pub(crate) last: Seq,
     pub(crate) chain: Chain,
@@ -100,19 +100,34 @@ impl Ledger {
         Seq(self.last.load(Ordering::Acquire))
     }
 
+    /// Whether the chain goes through there.
+    pub(crate) fn has(&self, head: Head) -> bool {
+        head == Head::START || self.link_at(head.last).is_ok_and(|chain| chain == head.chain)
+    }
+
+    fn link_at(&self, seq: Seq) -> Result<Chain, StoreError> {
+        let table = self.events()?.ok_or(StoreError::Lost { seq: seq.0 })?;
+        let known = table.get(seq.0)?.ok_or(StoreError::Lost { seq: seq.0 })?;
+        Ok(codec::decode(seq.0, known.value())?.chain)
+    }
+
     /// Walks the chain from `head` to its end, handing each entry to `each`.
-    pub(crate) fn walk(&self, mut head: Head, mut each: impl FnMut(Entry)) -> Result<Head, StoreError> {
-        let start = head.last.0;
-        let Some(table) = self.events()? else {
-            return if start == 0 { Ok(head) } else { Err(StoreError::Lost { seq: start }) };
-        };
-        if start > 0 {
-            let known = table.get(start)?.ok_or(StoreError::Lost { seq: start })?;
-            if codec::decode(start, known.value())?.chain != head.chain {
-                return Err(StoreError::Chain { seq: start });
-            }
+    pub(crate) fn walk(&self, head: Head, each: impl FnMut(Entry)) -> Result<Head, StoreError> {
+        self.walk_some(head, usize::MAX, each)
+    }
+
+    /// Walks at most so many entries of the chain.
+    pub(crate) fn walk_some(
+        &self,
+        mut head: Head,
+        most: usize,
+        mut each: impl FnMut(Entry),
+    ) -> Result<Head, StoreError> {
+        if head != Head::START && self.link_at(head.last)? != head.chain {
+            return Err(StoreError::Chain { seq: head.last.0 });
         }
-        for row in table.range(start + 1..)? {
+        let Some(table) = self.events()? else { return Ok(head) };
+        for row in table.range(head.last.0 + 1..)?.take(most) {
             let (seq, bytes) = row?;
             let (seq, bytes) = (seq.value(), bytes.value());
             if seq != head.last.0 + 1 {

@@ -19,7 +19,8 @@ mod keys;
 mod ledger;
 mod register;
 mod tables;
-mod views;
+mod verify;
+pub mod views;
 mod writer;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ pub use error::StoreError;
 pub use keys::RootKey;
 pub use ledger::ChainKey;
 pub use register::Register;
+pub use verify::{Verified, verify};
 pub use views::Views;
 pub use writer::{Commit, Full, OnCommit};
 
@@ -50,7 +52,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the files in `folder`, folds the ledger into the views, and starts the writer.
+    /// Opens or makes the files in `folder`, brings the views to the ledger's end, and starts the writer.
     ///
     /// # Errors
     /// The files cannot be opened, or the ledger's chain is broken.
@@ -61,9 +63,8 @@ impl Store {
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
         let ledger = Arc::new(Ledger::open(folder, key)?);
-        let (views, head) = Views::of(&ledger)?;
+        let (views, follower, following, head) = follow::start(folder, &ledger, Arc::clone(&clock))?;
         ledger.set_last(head.last);
-        let (follower, following) = follow::start(views.clone())?;
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
         let (queue, writing) = writer::start(Arc::clone(&ledger), head, parts)?;
         let threads = Mutex::new(vec![writing, following]);

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use redb::{Durability, WriteTransaction};
+use redb::{Durability, Table, WriteTransaction};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
@@ -23,8 +23,8 @@ use rollcall_domain::ports::Clock;
 use crate::append::{Append, Appended, Failure};
 use crate::codec;
 use crate::error::StoreError;
-use crate::follow::Follower;
-use crate::index::Index;
+use crate::follow::{Batch, Follower};
+use crate::index::{Index, Seen};
 use crate::ledger::{Head, Ledger};
 use crate::register;
 use crate::tables::EVENTS;
@@ -34,6 +34,8 @@ use crate::views::Views;
 const QUEUE: usize = 16_384;
 /// The most appends in one transaction.
 const BATCH: usize = 4_096;
+/// How often the processor is left to those who may bring more.
+const MOMENT: usize = 16;
 /// How long to wait before trying a disk again that refused.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -86,11 +88,13 @@ struct Writer {
     length: Arc<AtomicUsize>,
     index: Index,
     head: Head,
+    /// How many appends the last batch had.
+    last_batch: usize,
 }
 
 /// What is to be told once the transaction is on disk.
 enum Answer {
-    Committed(Vec<Entry>),
+    Committed(Arc<[Entry]>),
     Already(Seq),
     Stale,
 }
@@ -105,7 +109,7 @@ pub(crate) fn start(
     let length = Arc::new(AtomicUsize::new(0));
     let queue = Queue { sender, length: Arc::clone(&length) };
     let index = Index::of(&parts.views);
-    let mut writer = Writer { ledger, parts, length, index, head };
+    let mut writer = Writer { ledger, parts, length, index, head, last_batch: 0 };
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
     Ok((queue, thread.map_err(StoreError::Thread)?))
 }
@@ -126,8 +130,24 @@ impl Writer {
         }
     }
 
+    /// What has gathered. Those who were answered a moment ago may be about to bring more: a batch that is
+    /// much smaller than the one before gives them that moment, and a lone append waits for nobody.
+    fn gather(&self, first: Append, receiver: &Receiver<Append>) -> Vec<Append> {
+        let mut batch = Vec::with_capacity(self.last_batch + 1);
+        batch.push(first);
+        for _ in 0..MOMENT {
+            batch.extend(receiver.try_iter().take(BATCH - batch.len()));
+            if batch.len() * 2 >= self.last_batch {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        batch
+    }
+
     fn take(&mut self, first: Append, receiver: &Receiver<Append>) {
-        let batch: Vec<Append> = [first].into_iter().chain(receiver.try_iter().take(BATCH - 1)).collect();
+        let batch = self.gather(first, receiver);
+        self.last_batch = batch.len();
         self.length.fetch_sub(batch.len(), Ordering::Relaxed);
         if !self.ledger.is_up() {
             self.recover();
@@ -155,10 +175,13 @@ impl Writer {
         let mut transaction = self.ledger.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
         let mut head = self.head;
+        let seen = self.index.look()?;
         let mut answers = Vec::with_capacity(batch.len());
+        let mut events = transaction.open_table(EVENTS)?;
         for append in batch {
-            answers.push(self.stage(&transaction, &mut head, append)?);
+            answers.push(self.stage(&transaction, &mut events, &seen, &mut head, append)?);
         }
+        drop(events);
         if answers.iter().any(|answer| matches!(answer, Answer::Committed(_))) {
             transaction.commit()?;
         } else {
@@ -172,15 +195,19 @@ impl Writer {
     fn stage(
         &mut self,
         transaction: &WriteTransaction,
+        table: &mut Table<'_, u64, &'static [u8]>,
+        seen: &Seen,
         head: &mut Head,
         append: &Append,
     ) -> Result<Answer, StoreError> {
-        if let Some(seq) = append.dedup.and_then(|key| self.index.first(key)) {
+        if let Some(key) = append.dedup
+            && let Some(seq) = self.index.first(seen, key)?
+        {
             end_line(append);
             return Ok(Answer::Already(seq));
         }
         if let Some(expect) = &append.expect {
-            let moved_on = self.index.version(expect.session) != expect.version;
+            let moved_on = self.index.version(seen, expect.session)? != expect.version;
             if moved_on || expect.line.is_broken() {
                 end_line(append);
                 return Ok(Answer::Stale);
@@ -188,7 +215,6 @@ impl Writer {
         }
         let at = self.parts.clock.now();
         let mut entries = Vec::with_capacity(append.events.len());
-        let mut table = transaction.open_table(EVENTS)?;
         for new in &append.events {
             let seq = Seq(head.last.0 + 1);
             let entry = Entry { seq, at, by: new.by.clone(), event: new.event.clone() };
@@ -196,22 +222,23 @@ impl Writer {
             table.insert(seq.0, bytes.as_slice())?;
             register::write(transaction, seq, &new.personal)?;
             *head = Head { last: seq, chain };
-            self.index.add(&entry);
+            self.index.add(seen, &entry)?;
             entries.push(entry);
         }
         register::write_credentials(transaction, &append.credentials)?;
-        Ok(Answer::Committed(entries))
+        Ok(Answer::Committed(entries.into()))
     }
 
     fn tell(&mut self, batch: Vec<Append>, answers: Vec<Answer>, took: Duration) {
         let committed = answers.iter().filter_map(|answer| match answer {
-            Answer::Committed(entries) => Some(entries),
+            Answer::Committed(entries) if !entries.is_empty() => Some(Arc::clone(entries)),
             _ => None,
         });
-        let entries: Vec<Entry> = committed.flatten().cloned().collect();
-        if !entries.is_empty() {
-            (self.parts.on_commit)(Commit { entries: entries.len(), took, last: self.head.last });
-            self.parts.follower.follow(entries);
+        let written: Batch = committed.collect();
+        if !written.is_empty() {
+            let entries = written.iter().map(|entries| entries.len()).sum();
+            (self.parts.on_commit)(Commit { entries, took, last: self.head.last });
+            self.parts.follower.follow(self.head, written);
         }
         for (append, answer) in batch.into_iter().zip(answers) {
             let appended = match answer {
@@ -243,11 +270,9 @@ impl Writer {
     /// A commit that was reported as failed may have reached the disk all the same: the disk decides.
     fn reopen(&mut self) -> Result<(), StoreError> {
         self.ledger.reopen()?;
-        let mut missed = Vec::new();
-        let head = self.ledger.walk(self.head, |entry| missed.push(entry))?;
-        if !missed.is_empty() {
-            self.parts.follower.follow(missed);
-        }
+        let head = self.ledger.walk(self.head, drop)?;
+        // The views read for themselves what was not handed to them.
+        self.parts.follower.follow(head, Batch::new());
         self.head = head;
         self.ledger.set_last(head.last);
         // What was staged and not written must be forgotten, and what was written known.

@@ -95,7 +95,7 @@ fn a_commit_that_reached_the_disk_although_it_was_reported_as_failed_counts() {
     assert!(
         matches!(append_as(&store, vec![event], Some(key), None), Appended::Already(entry) if entry.seq == Seq(3))
     );
-    store.views().read(|state| assert_eq!(state.scans.get(&key), Some(&Seq(3))));
+    assert_eq!(store.views().now().scan(key).unwrap(), Some(Seq(3)));
 }
 
 #[test]

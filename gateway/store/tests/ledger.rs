@@ -12,12 +12,10 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use common::{
-    KEY, SESSION, TestClock, append, append_as, created, news, open, queue, setting, step, unmatched,
-};
+use common::{KEY, SESSION, append, append_as, created, news, open, queue, setting, step, unmatched};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Append, Appended, ChainKey, Expect, Line, Store, StoreError};
+use rollcall_store::{Append, Appended, ChainKey, Expect, Line, Store, StoreError, verify};
 use tempfile::tempdir;
 
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
@@ -40,7 +38,7 @@ fn what_was_answered_is_there_after_opening_again() {
     let values: Vec<_> = store.entries(Seq(1), 10).unwrap().into_iter().map(|entry| entry.event).collect();
     assert_eq!(values, [setting("5"), setting("6"), setting("7")]);
     assert_eq!(store.views().seen(), Seq(3));
-    store.views().read(|state| assert_eq!(state.office.settings["sessions.late_after_minutes"], "7"));
+    assert_eq!(store.views().now().office.settings["sessions.late_after_minutes"], "7");
     assert_eq!(seqs(&append(&store, vec![setting("8")])), [4]);
 }
 
@@ -160,7 +158,7 @@ fn the_views_can_be_waited_for() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(store.views().wait_for(Seq(seq)));
     assert!(*seen.borrow_and_update() >= Seq(seq));
-    store.views().read(|state| assert_eq!(state.office.settings["sessions.late_after_minutes"], "9"));
+    assert_eq!(store.views().now().office.settings["sessions.late_after_minutes"], "9");
 }
 
 /// Changes the stored bytes of an entry, as somebody with a hex editor would.
@@ -188,8 +186,8 @@ fn three_entries() -> tempfile::TempDir {
 }
 
 fn refusal(folder: &std::path::Path, key: ChainKey) -> StoreError {
-    match Store::open(folder, key, TestClock::shared(), Box::new(|_| {})) {
-        Ok(_) => panic!("a broken ledger was opened"),
+    match verify(folder, key, None) {
+        Ok(_) => panic!("a broken ledger passed"),
         Err(error) => error,
     }
 }

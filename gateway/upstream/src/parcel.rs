@@ -6,13 +6,13 @@
 //! Refuses: history. A version that was overtaken before it could be sent is not sent.
 
 use jiff::tz::TimeZone;
-use rollcall_domain::ids::{RecordId, SessionId, StudentId};
+use rollcall_domain::ids::{RecordId, StudentId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::percentage::{Target, percentage};
 use rollcall_domain::record::Standing;
 use rollcall_domain::roster::Days;
-use rollcall_domain::session::Meeting;
-use rollcall_domain::state::State;
+use rollcall_domain::session::{Meeting, Session};
+use rollcall_store::views::Snapshot;
 use rollcall_store::{Store, StoreError};
 use serde::Serialize;
 
@@ -75,19 +75,14 @@ struct Found {
 }
 
 /// The version of a record as it stands now; 0 if nothing was ever said of it.
-pub(crate) fn version(state: &State, id: RecordId) -> u32 {
-    let session = state.sessions.get(&id.session);
-    session.and_then(|session| session.records.get(&id.student)).map_or(0, |record| record.version)
-}
-
-/// Everybody of whom a session says something.
-pub(crate) fn students(state: &State, session: SessionId) -> Vec<StudentId> {
-    state.sessions.get(&session).map(|session| session.records.keys().copied().collect()).unwrap_or_default()
+pub(crate) fn version(session: &Session, id: RecordId) -> u32 {
+    session.records.get(&id.student).map_or(0, |record| record.version)
 }
 
 /// Packs the record as it stands now; `None` if there is nothing to tell of it.
 pub(crate) fn pack(store: &Store, campus: &Campus, id: RecordId) -> Result<Option<Parcel>, StoreError> {
-    let Some(found) = store.views().read(|state| find(state, campus, id)) else { return Ok(None) };
+    let now = store.views().now();
+    let Some(found) = find(&now, campus, id)? else { return Ok(None) };
     let version = found.version;
     let body = match (found.standing, store.register().student(found.student)?) {
         (Some(standing), Some(student)) => {
@@ -118,18 +113,19 @@ pub(crate) fn pack(store: &Store, campus: &Campus, id: RecordId) -> Result<Optio
     Ok(body.ok().map(|body| Parcel { record: id, version, body }))
 }
 
-fn find(state: &State, campus: &Campus, id: RecordId) -> Option<Found> {
-    let session = state.sessions.get(&id.session)?;
-    let record = session.records.get(&id.student).filter(|record| record.version > 0)?;
+fn find(now: &Snapshot, campus: &Campus, id: RecordId) -> Result<Option<Found>, StoreError> {
+    let Some(session) = now.session(id.session)? else { return Ok(None) };
+    let record = session.records.get(&id.student).filter(|record| record.version > 0);
+    let Some(record) = record else { return Ok(None) };
     let meeting = &session.meeting;
-    let class = state.campus.classes.get(&meeting.class);
-    let course = class.and_then(|class| state.campus.courses.get(&class.course));
-    let room = meeting.room.and_then(|room| state.campus.rooms.get(&room));
-    let term = meeting.term.and_then(|term| state.campus.terms.get(&term));
+    let class = now.campus.classes.get(&meeting.class);
+    let course = class.and_then(|class| now.campus.courses.get(&class.course));
+    let room = meeting.room.and_then(|room| now.campus.rooms.get(&room));
+    let term = meeting.term.and_then(|term| now.campus.terms.get(&term));
     let days = term.map_or(Days::ALWAYS, |term| Days::new(term.starts, term.ends));
-    let student = state.campus.people.today(id.student);
-    let tally = state.tally(student, meeting.class, days);
-    Some(Found {
+    let student = now.campus.people.today(id.student);
+    let tally = now.tally(student, meeting.class, days)?;
+    Ok(Some(Found {
         version: record.version,
         standing: session.standing(id.student),
         meeting: meeting.clone(),
@@ -137,5 +133,5 @@ fn find(state: &State, campus: &Campus, id: RecordId) -> Option<Found> {
         unit_code: course.map(|course| course.code.to_string()),
         venue: room.map(|room| if room.name.is_empty() { room.code.to_string() } else { room.name.clone() }),
         percentage: f64::from(percentage(&tally, &campus.target).centi()) / 100.0,
-    })
+    }))
 }

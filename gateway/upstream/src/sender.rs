@@ -15,7 +15,8 @@ use rollcall_domain::ids::{Name, RecordId, Seq, SessionId, StudentId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{Person, Personal, TextField};
 use rollcall_domain::ports::Clock;
-use rollcall_store::{Append, Appended, Full, Store};
+use rollcall_store::views::Snapshot;
+use rollcall_store::{Append, Appended, Full, Store, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -177,13 +178,15 @@ impl Sender {
         self.write().await?;
         let entries = self.entries(self.reached, target).await?;
         let mut due = Vec::new();
+        let now = self.store.views().now();
         for entry in &entries {
             if entry.seq > self.folded {
                 self.receipts.apply(&entry.event);
                 self.folded = entry.seq;
             }
-            due.extend(self.touched(entry));
+            due.extend(self.touched(&now, entry)?);
         }
+        drop(now);
         due.extend(self.receipts.asked());
         if entries.is_empty() && due.is_empty() {
             return Ok(false);
@@ -207,16 +210,15 @@ impl Sender {
     }
 
     /// The records that an entry may have changed and whose version is not dealt with.
-    fn touched(&self, entry: &Entry) -> Vec<RecordId> {
-        let Event::Session(session, event) = &entry.event else { return Vec::new() };
-        self.store.views().read(|state| {
-            let students: Vec<StudentId> = match only(event) {
-                Some(student) => vec![student],
-                None => parcel::students(state, *session),
-            };
-            let records = students.into_iter().map(|student| record(*session, student));
-            records.filter(|id| !self.receipts.is_settled(*id, parcel::version(state, *id))).collect()
-        })
+    fn touched(&self, now: &Snapshot, entry: &Entry) -> Result<Vec<RecordId>, StoreError> {
+        let Event::Session(id, event) = &entry.event else { return Ok(Vec::new()) };
+        let Some(session) = now.session(*id)? else { return Ok(Vec::new()) };
+        let students: Vec<StudentId> = match only(event) {
+            Some(student) => vec![student],
+            None => session.records.keys().copied().collect(),
+        };
+        let records = students.into_iter().map(|student| record(*id, student));
+        Ok(records.filter(|id| !self.receipts.is_settled(*id, parcel::version(&session, *id))).collect())
     }
 
     /// Sends the record as it stands, again and again if need be, until it is delivered or refused.

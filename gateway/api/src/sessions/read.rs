@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rollcall_actors::{Counts, Row};
@@ -13,7 +14,8 @@ use rollcall_domain::people::{Role, TeacherDetails};
 use rollcall_domain::permission::Action;
 use rollcall_domain::record::Standing;
 use rollcall_domain::session::{Meeting, Session, SessionStatus};
-use rollcall_domain::state::State;
+use rollcall_store::StoreError;
+use rollcall_store::views::Snapshot;
 
 use super::view::{Facts, SessionView};
 use crate::access;
@@ -45,23 +47,40 @@ pub struct Found {
 /// # Errors
 /// The register cannot be read.
 pub async fn find(api: &Api, who: &SignedIn, filter: &Filter) -> Result<Found, Problem> {
-    let (count, facts) = api.store().views().read(|state| {
-        let mut meetings: Vec<&Meeting> = state
-            .meetings()
-            .filter(|meeting| {
-                fits(filter, meeting) && access::allows(state, who, Action::ReadSession, meeting)
-            })
-            .collect();
+    let (count, facts) = {
+        let now = api.store().views().now();
+        let mut meetings = candidates(&now, filter)?;
+        meetings.retain(|meeting| {
+            fits(filter, meeting) && access::allows(&now, who, Action::ReadSession, meeting)
+        });
         meetings.sort_by_key(|meeting| (meeting.starts(), meeting.id));
         match filter.today {
             Some(_) => meetings.sort_by_key(|meeting| meeting.status != SessionStatus::Open),
             None => meetings.reverse(),
         }
         let page = meetings.iter().skip(filter.skip).take(filter.take);
-        let facts: Vec<Facts> = page.filter_map(|meeting| facts(state, meeting.id)).collect();
+        let found = page.filter_map(|meeting| now.session(meeting.id).transpose());
+        let facts: Vec<Facts> =
+            found.map(|session| session.map(|session| facts(&now, &session))).collect::<Result<_, _>>()?;
         (meetings.len(), facts)
-    });
+    };
     Ok(Found { count, sessions: with_teachers(api, facts).await? })
+}
+
+/// No meeting that fits is left out.
+fn candidates(now: &Snapshot, filter: &Filter) -> Result<Vec<Arc<Meeting>>, StoreError> {
+    let ids = match (filter.class, filter.today) {
+        (Some(class), _) => now.sessions_of(class, Date::MIN..=Date::MAX)?,
+        // What is open is near, whatever day it is of.
+        (None, Some(today)) => {
+            let mut ids = now.sessions_on(today..=today)?;
+            let open = now.meetings().filter(|meeting| meeting.status == SessionStatus::Open);
+            ids.extend(open.filter(|meeting| meeting.date != today).map(|meeting| meeting.id));
+            ids
+        }
+        (None, None) => now.sessions_on(Date::MIN..=Date::MAX)?,
+    };
+    ids.into_iter().filter_map(|id| now.meeting(id).transpose()).collect()
 }
 
 fn fits(filter: &Filter, meeting: &Meeting) -> bool {
@@ -81,7 +100,10 @@ pub async fn session(api: &Api, who: &SignedIn, id: SessionId) -> Result<Session
 
 /// One meeting, for who just changed it: whoever may do that is shown what came of it.
 pub(super) async fn changed(api: &Api, id: SessionId) -> Result<SessionView, Problem> {
-    let facts = api.store().views().read(|state| facts(state, id));
+    let facts = {
+        let now = api.store().views().now();
+        now.session(id)?.map(|session| facts(&now, &session))
+    };
     let mut views = with_teachers(api, facts.into_iter().collect()).await?;
     views.pop().ok_or_else(|| Problem::not_found("session"))
 }
@@ -103,30 +125,30 @@ async fn with_teachers(api: &Api, facts: Vec<Facts>) -> Result<Vec<SessionView>,
     .await
 }
 
-fn facts(state: &State, id: SessionId) -> Option<Facts> {
-    let (campus, session) = (&state.campus, state.sessions.get(&id)?);
+fn facts(now: &Snapshot, session: &Session) -> Facts {
+    let campus = &now.campus;
     let meeting = session.meeting.clone();
     let class = campus.classes.get(&meeting.class).cloned();
-    Some(Facts {
+    Facts {
         course: class.as_ref().and_then(|class| campus.courses.get(&class.course)).cloned(),
         term: class.as_ref().and_then(|class| class.term).and_then(|id| campus.terms.get(&id)).cloned(),
         room: meeting.room.and_then(|id| campus.rooms.get(&id)).cloned(),
-        counts: counts(state, session),
+        counts: counts(now, session),
         class,
         meeting,
-    })
+    }
 }
 
 /// Everyone who belongs to a meeting, on its roster or with a record.
-fn everyone(state: &State, session: &Session) -> Vec<StudentId> {
+fn everyone(now: &Snapshot, session: &Session) -> Vec<StudentId> {
     let meeting = &session.meeting;
-    let mut students = state.campus.rosters.on(meeting.class, meeting.date);
+    let mut students = now.campus.rosters.on(meeting.class, meeting.date);
     students.extend(session.records.keys());
     students.into_iter().collect()
 }
 
-fn counts(state: &State, session: &Session) -> Counts {
-    Counts::of(session, everyone(state, session))
+fn counts(now: &Snapshot, session: &Session) -> Counts {
+    Counts::of(session, everyone(now, session))
 }
 
 /// Everyone of a meeting with their mark, by name; a student sees only their own.
@@ -135,8 +157,8 @@ fn counts(state: &State, session: &Session) -> Counts {
 /// There is no such meeting, it is another's, or the register cannot be read.
 pub async fn register_of(api: &Api, who: &SignedIn, id: SessionId) -> Result<Vec<Row>, Problem> {
     let own = (who.user.role == Role::Student).then_some(who.user.student);
-    let marked = access::reading(api, who, (id, Action::ReadRecords), |state, session| {
-        let students = everyone(state, session).into_iter();
+    let marked = access::reading(api, who, (id, Action::ReadRecords), |now, session| {
+        let students = everyone(now, session).into_iter();
         let visible = students.filter(|student| own.is_none_or(|own| own == Some(*student)));
         visible.map(|student| (student, session.standing(student))).collect::<Vec<_>>()
     })?;
@@ -147,10 +169,8 @@ pub async fn register_of(api: &Api, who: &SignedIn, id: SessionId) -> Result<Vec
 
 /// One student's line of a meeting, for who just marked them.
 pub(super) async fn marked(api: &Api, id: SessionId, student: StudentId) -> Result<Option<Row>, Problem> {
-    let standing = api
-        .store()
-        .views()
-        .read(|state| state.sessions.get(&id).and_then(|session| session.standing(student)));
+    let session = api.store().views().now().session(id)?;
+    let standing = session.and_then(|session| session.standing(student));
     Ok(named(api, vec![(student, standing)]).await?.pop())
 }
 

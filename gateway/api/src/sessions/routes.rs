@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use rollcall_actors::{Command, Deed};
+use rollcall_domain::campus::Campus;
 use rollcall_domain::code::KeyKind;
 use rollcall_domain::decide::marking::Wish;
 use rollcall_domain::ids::{ClassId, StudentId};
@@ -13,7 +14,7 @@ use rollcall_domain::mark::Mark;
 use rollcall_domain::people::{Person, Personal, TextField};
 use rollcall_domain::permission::Action;
 use rollcall_domain::session::{Session, SessionStatus};
-use rollcall_domain::state::State;
+use rollcall_store::views::Snapshot;
 use serde::Deserialize;
 
 use super::read::{self, Filter};
@@ -98,11 +99,10 @@ fn page_link(request: &HttpRequest, page: usize) -> String {
 /// A class by its id or its code.
 pub(crate) fn class_id(api: &Api, text: &str) -> Result<ClassId, Problem> {
     let by_id = text.parse().ok();
-    let found = api.store().views().read(|state| {
-        let classes = &state.campus.classes;
-        let by_code = || classes.values().find(|class| class.code.as_str().eq_ignore_ascii_case(text.trim()));
-        by_id.filter(|id| classes.contains_key(id)).or_else(|| by_code().map(|class| class.id))
-    });
+    let now = api.store().views().now();
+    let classes = &now.campus.classes;
+    let by_code = || classes.values().find(|class| class.code.as_str().eq_ignore_ascii_case(text.trim()));
+    let found = by_id.filter(|id| classes.contains_key(id)).or_else(|| by_code().map(|class| class.id));
     found.ok_or_else(|| Problem::field("class", "there is no class with this id or code"))
 }
 
@@ -180,8 +180,8 @@ async fn create_record(api: Data<Api>, who: SignedIn, body: Json<Marking>) -> Re
 /// The caller may not, or a rule refuses it.
 pub async fn mark(api: &Api, who: &SignedIn, asked: &Marking) -> Result<(bool, RecordView), Problem> {
     let session = access::session_id(&asked.session)?;
-    let look = |state: &State, session: &Session| {
-        let student = student_id(api, state, &asked.student)?;
+    let look = |now: &Snapshot, session: &Session| {
+        let student = student_id(api, &now.campus, &asked.student)?;
         Some((student, session.standing(student).is_none()))
     };
     let found = access::changing(api, who, (session, Action::Mark), look)?;
@@ -201,13 +201,13 @@ pub async fn mark(api: &Api, who: &SignedIn, asked: &Marking) -> Result<(bool, R
 }
 
 /// A student by id or code; a code that two have means nobody.
-fn student_id(api: &Api, state: &State, text: &str) -> Option<StudentId> {
+fn student_id(api: &Api, campus: &Campus, text: &str) -> Option<StudentId> {
     if let Ok(id) = text.parse::<StudentId>() {
-        let today = state.campus.people.today(id);
-        return state.campus.students.contains_key(&today).then_some(today);
+        let today = campus.people.today(id);
+        return campus.students.contains_key(&today).then_some(today);
     }
     let key = api.pseudonyms().key(KeyKind::Code, text);
-    match state.campus.people.by_number(KeyKind::Code, key) {
+    match campus.people.by_number(KeyKind::Code, key) {
         [student] => Some(*student),
         _ => None,
     }

@@ -42,7 +42,7 @@ impl SignedIn {
     /// Who holds this token, if they may still sign in.
     pub(crate) fn with_token(api: &Api, token: &str) -> Result<Self, Problem> {
         let grant = api.tokens().read(token, api.now())?;
-        let user = api.store().views().read(|state| state.campus.users.get(&grant.user).cloned());
+        let user = api.store().views().now().campus.users.get(&grant.user).cloned();
         match user {
             Some(user) if user.active => Ok(SignedIn { user, expires: grant.expires }),
             Some(_) => Err(Problem::new("account_disabled", "ask the admin to enable it")),

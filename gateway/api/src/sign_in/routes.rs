@@ -64,10 +64,9 @@ async fn me(api: Data<Api>, caller: SignedIn) -> Result<Json<UserView>, Problem>
 /// They do not fit, the account is disabled, or too many sign in at once.
 pub async fn sign_in(api: &Api, username: &str, password: String) -> Result<Session, Problem> {
     let key = api.pseudonyms().key(KeyKind::Username, username);
-    let user = api
-        .store()
-        .views()
-        .read(|state| state.campus.users.values().find(|user| user.username == key).cloned());
+    let now = api.store().views().now();
+    let user = now.campus.users.values().find(|user| user.username == key).cloned();
+    drop(now);
     let fits = api.passwords().fits(api, user.as_ref().map(|user| user.id), password).await?;
     let Some(user) = user.filter(|_| fits) else {
         api.metrics().login_failed();

@@ -61,13 +61,11 @@ impl Target {
             return Err(Trouble::NotUnderstood("say which: sessionId or classId".to_owned()));
         };
         let class = class_id(api, text)?;
-        let open: Vec<SessionId> = api.store().views().read(|state| {
-            let meetings = state.meetings().filter(|meeting| meeting.class == class);
-            let open = meetings.filter(|meeting| meeting.status == SessionStatus::Open);
-            open.filter(|meeting| access::allows(state, who, Action::ReadSession, meeting))
-                .map(|meeting| meeting.id)
-                .collect()
-        });
+        let now = api.store().views().now();
+        let meetings = now.meetings().filter(|meeting| meeting.class == class);
+        let open = meetings.filter(|meeting| meeting.status == SessionStatus::Open);
+        let readable = open.filter(|meeting| access::allows(&now, who, Action::ReadSession, meeting));
+        let open: Vec<SessionId> = readable.map(|meeting| meeting.id).collect();
         match open.as_slice() {
             [] => Err(Trouble::NoOpenSession),
             [one] => Ok(*one),

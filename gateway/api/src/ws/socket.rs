@@ -112,7 +112,7 @@ impl Socket {
 
     /// Whether the one who connected is still signed in, and may still do what they might.
     fn is_signed_in(&mut self) -> Step {
-        let user = self.api.store().views().read(|state| state.campus.users.get(&self.who.user.id).cloned());
+        let user = self.api.store().views().now().campus.users.get(&self.who.user.id).cloned();
         match user {
             Some(user) if user.active && self.who.expires > self.api.now() => self.who.user = user,
             _ => return Err(End::Close(CloseCode::Other(SIGNED_OUT), "sign in again")),

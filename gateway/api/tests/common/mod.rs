@@ -232,7 +232,7 @@ fn people() -> Vec<NewEvent> {
 
 /// A user who is there, changed.
 pub fn set_user(store: &Store, number: u64, change: impl FnOnce(User) -> User) -> NewEvent {
-    let user = store.views().read(|state| state.campus.users[&UserId(number)].clone());
+    let user = store.views().now().campus.users[&UserId(number)].clone();
     put(Item::User(change(user)), Vec::new())
 }
 

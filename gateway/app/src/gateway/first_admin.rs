@@ -31,8 +31,10 @@ pub(crate) async fn ensure(
     data: &Path,
     given: Option<&str>,
 ) -> Result<()> {
-    let (none, id) =
-        store.views().read(|state| (state.campus.users.is_empty(), state.next_number(UserId::PREFIX)));
+    let (none, id) = {
+        let now = store.views().now();
+        (now.campus.users.is_empty(), now.next_number(UserId::PREFIX))
+    };
     if !none {
         return Ok(());
     }

@@ -128,7 +128,7 @@ struct Devices {
 impl Access for Devices {
     fn check(&self, credentials: &Credentials) -> Result<Identity, Denied> {
         let device = DeviceId::parse(&credentials.user_name).map_err(|_no_id| Denied::BadLogin)?;
-        let known = self.store.views().read(|state| state.campus.devices.get(&device).map(|d| d.may_scan()));
+        let known = self.store.views().now().campus.devices.get(&device).map(|device| device.may_scan());
         let hash = self.store.register().device_secret(&device).map_err(|error| {
             tracing::warn!(%error, %device, "a device's secret cannot be looked up");
             Denied::Unavailable

@@ -1,0 +1,60 @@
+//! Is everything still as it was written?
+//!
+//! Promises: every entry of the ledger is looked at, and the first that is damaged, missing or not the one
+//! that was written is named; the views are compared, row by row, with views made anew.
+//!
+//! Refuses: mending. Views that differ are made anew by deleting their file; a ledger is salvaged.
+
+use std::path::Path;
+
+use rollcall_domain::ids::Seq;
+
+use crate::error::StoreError;
+use crate::ledger::{ChainKey, Head, Ledger};
+use crate::views::{ViewsFile, difference};
+
+/// How many entries are folded at a time.
+const AT_ONCE: usize = 16_384;
+
+/// What was found to be in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The last entry of the ledger; its chain is whole.
+    pub last: Seq,
+    /// The first row of the views that is not what the ledger makes it; nothing if all are.
+    pub difference: Option<String>,
+}
+
+/// Walks the chain of the ledger in `folder`, which no gateway may have open; if asked to, also makes the
+/// views anew in `scratch`, an empty folder, and compares.
+///
+/// # Errors
+/// The ledger is damaged, or a file cannot be read.
+pub fn verify(folder: &Path, key: ChainKey, scratch: Option<&Path>) -> Result<Verified, StoreError> {
+    let ledger = Ledger::open(folder, key)?;
+    let end = ledger.walk(Head::START, drop)?;
+    let difference = match scratch {
+        None => None,
+        Some(scratch) => {
+            let mut kept = ViewsFile::open(folder, |head| ledger.has(head))?;
+            let mut anew = ViewsFile::open(scratch, |_| true)?;
+            bring_to_end(&mut kept, &ledger)?;
+            bring_to_end(&mut anew, &ledger)?;
+            difference(&kept.snapshot()?, &anew.snapshot()?)?
+        }
+    };
+    Ok(Verified { last: end.last, difference })
+}
+
+fn bring_to_end(file: &mut ViewsFile, ledger: &Ledger) -> Result<(), StoreError> {
+    loop {
+        let mut entries = Vec::new();
+        let end = ledger.walk_some(file.head(), AT_ONCE, |entry| entries.push(entry))?;
+        let latest = file.snapshot()?;
+        file.fold(&latest, &entries)?;
+        file.commit(end, true)?;
+        if entries.len() < AT_ONCE {
+            return Ok(());
+        }
+    }
+}

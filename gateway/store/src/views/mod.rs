@@ -1,0 +1,76 @@
+//! What screens and reports read.
+//!
+//! Promises: a pure function of the ledger, by the domain's one fold; whoever changed something can wait
+//! until it is visible; a reader takes a [`Snapshot`], waits for nobody, and sees no half of anything; the
+//! file can be deleted, which costs the time to make it anew and nothing else.
+//!
+//! Refuses: being written to by anything but the ledger's entries.
+//!
+//! Campus and office are small and held in memory whole, as are the meetings of these weeks; sessions and
+//! everything else that grows lie in rows ([`tables`]). A thread of its own ([`crate::follow`]) folds what
+//! the writer commits into [`working::Working`], writes the rows that this touched, and then shows the next
+//! snapshot. The rows reach the disk once a second: what a power cut takes with it is folded again.
+
+mod compare;
+mod file;
+mod near;
+mod rows;
+mod snapshot;
+mod statistics;
+mod tables;
+mod touched;
+mod working;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rollcall_domain::ids::Seq;
+use tokio::sync::watch;
+
+pub use rows::Delivery;
+pub use snapshot::Snapshot;
+pub(crate) use snapshot::Scans;
+
+pub(crate) use compare::difference;
+pub(crate) use file::ViewsFile;
+
+/// A handle; clones share one state.
+#[derive(Clone)]
+pub struct Views {
+    now: Arc<RwLock<Arc<Snapshot>>>,
+    seen: watch::Sender<Seq>,
+}
+
+impl Views {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        let (seen, _) = watch::channel(snapshot.last());
+        Views { now: Arc::new(RwLock::new(Arc::new(snapshot))), seen }
+    }
+
+    pub(crate) fn show(&self, snapshot: Snapshot) {
+        let last = snapshot.last();
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        self.seen.send_replace(last);
+    }
+
+    /// Everything as of the last commit of the views.
+    pub fn now(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How far the views have got.
+    pub fn seen(&self) -> Seq {
+        *self.seen.borrow()
+    }
+
+    /// Tells of every further step.
+    pub fn watch(&self) -> watch::Receiver<Seq> {
+        self.seen.subscribe()
+    }
+
+    /// Returns once the views have seen `seq`.
+    pub async fn wait_for(&self, seq: Seq) {
+        let mut seen = self.seen.subscribe();
+        // The sender lives in `self`, so this ends only by having seen it.
+        seen.wait_for(|seen| *seen >= seq).await.ok();
+    }
+}

@@ -1,0 +1,253 @@
+//! The views as they were after one commit.
+//!
+//! Promises: everything read from one snapshot belongs together; reading waits for nobody, and nobody for
+//! a reader.
+//!
+//! Refuses: being kept for long. It holds on to the rows that it shows, also to those since replaced.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use redb::{ReadOnlyTable, ReadTransaction};
+use rollcall_domain::campus::Campus;
+use rollcall_domain::decide::Context;
+use rollcall_domain::event::UnmatchedScan;
+use rollcall_domain::ids::{ClassId, Name, RecordId, Seq, SessionId, StudentId};
+use rollcall_domain::moment::Moment;
+use rollcall_domain::office::Office;
+use rollcall_domain::percentage::Tally;
+use rollcall_domain::policy::Policy;
+use rollcall_domain::record::{Disagreement, Record};
+use rollcall_domain::roster::Days;
+use rollcall_domain::scan::DedupKey;
+use rollcall_domain::session::{Meeting, Session};
+
+use super::near::{Near, days_around, first_day};
+use super::rows::{Delivery, Place, records_of, session, value};
+use super::tables::{
+    BY_CLASS, BY_DATE, BY_STUDENT, CONFLICTS, DELIVERIES, MEETINGS, RECORDS, SCANS, STATISTICS, UNMATCHED,
+    day, scan_key,
+};
+use crate::error::StoreError;
+
+pub struct Snapshot {
+    pub campus: Arc<Campus>,
+    pub office: Arc<Office>,
+    pub(super) near: Arc<Near>,
+    pub(super) place: Place,
+    pub(super) read: ReadTransaction,
+}
+
+/// Which scans and uploads are stored.
+pub(crate) struct Scans(ReadOnlyTable<[u8; 16], u64>);
+
+impl Scans {
+    pub(crate) fn first(&self, key: DedupKey) -> Result<Option<Seq>, StoreError> {
+        Ok(self.0.get(scan_key(key))?.map(|row| Seq(row.value())))
+    }
+}
+
+impl Snapshot {
+    /// The last entry that is in it.
+    pub fn last(&self) -> Seq {
+        self.place.last
+    }
+
+    /// When the latest entry was written.
+    pub fn last_at(&self) -> Option<Moment> {
+        self.place.last_at
+    }
+
+    pub fn context<'a>(&'a self, policy: &'a Policy, now: Moment) -> Context<'a> {
+        Context { campus: &self.campus, leaves: &self.office.leaves, policy, now }
+    }
+
+    /// The next number for an id with this prefix.
+    pub fn next_number(&self, prefix: &str) -> u64 {
+        self.office.next_number(prefix)
+    }
+
+    /// Every open meeting, and those of the last weeks and of all days to come.
+    pub fn meetings(&self) -> impl Iterator<Item = &Meeting> {
+        self.near.all()
+    }
+
+    /// The meetings that a scan made `at` could belong to.
+    ///
+    /// # Errors
+    /// It is so long ago that rows have to be read, and they cannot be.
+    pub fn meetings_around(&self, at: Moment) -> Result<Vec<Arc<Meeting>>, StoreError> {
+        let (from, to) = days_around(at);
+        let held_from = self.place.last_at.map_or(from, first_day);
+        if from >= held_from {
+            return Ok(self.near.between(from, to).cloned().collect());
+        }
+        let table = self.read.open_table(BY_DATE)?;
+        let mut found = Vec::new();
+        for row in table.range((day(from), 0)..=(day(to), u64::MAX))? {
+            let (_, id) = row?.0.value();
+            found.extend(self.meeting(SessionId(id))?);
+        }
+        Ok(found)
+    }
+
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn meeting(&self, id: SessionId) -> Result<Option<Arc<Meeting>>, StoreError> {
+        if let Some(meeting) = self.near.get(id) {
+            return Ok(Some(Arc::clone(meeting)));
+        }
+        Ok(self.versioned(id)?.map(|(_, meeting)| Arc::new(meeting)))
+    }
+
+    fn versioned(&self, id: SessionId) -> Result<Option<(u64, Meeting)>, StoreError> {
+        let table = self.read.open_table(MEETINGS)?;
+        table.get(id.0)?.map(|row| value(row.value())).transpose()
+    }
+
+    /// How many events of the session are in it; 0 if there is no such session.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn version(&self, id: SessionId) -> Result<u64, StoreError> {
+        Ok(self.versioned(id)?.map_or(0, |(version, _)| version))
+    }
+
+    /// A meeting with everyone's record.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let meetings = self.read.open_table(MEETINGS)?;
+        let Some(meeting) = meetings.get(id.0)? else { return Ok(None) };
+        let records = self.read.open_table(RECORDS)?;
+        let records = records.range(records_of(id))?.map(|row| {
+            let (key, record) = row?;
+            Ok((StudentId(key.value().1), record.value().to_vec()))
+        });
+        session(meeting.value(), records).map(Some)
+    }
+
+    /// The sessions of a class on these days, in order.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn sessions_of(
+        &self,
+        class: ClassId,
+        days: RangeInclusive<Date>,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let range = (class.0, day(*days.start()), 0)..=(class.0, day(*days.end()), u64::MAX);
+        let table = self.read.open_table(BY_CLASS)?;
+        table.range(range)?.map(|row| Ok(SessionId(row?.0.value().2))).collect()
+    }
+
+    /// The sessions of these days, in order.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn sessions_on(&self, days: RangeInclusive<Date>) -> Result<Vec<SessionId>, StoreError> {
+        let range = (day(*days.start()), 0)..=(day(*days.end()), u64::MAX);
+        let table = self.read.open_table(BY_DATE)?;
+        table.range(range)?.map(|row| Ok(SessionId(row?.0.value().1))).collect()
+    }
+
+    /// The sessions of these days in which something is written about the student, in order.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn sessions_with(
+        &self,
+        student: StudentId,
+        days: RangeInclusive<Date>,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let range = (student.0, day(*days.start()), 0)..=(student.0, day(*days.end()), u64::MAX);
+        let table = self.read.open_table(BY_STUDENT)?;
+        table.range(range)?.map(|row| Ok(SessionId(row?.0.value().2))).collect()
+    }
+
+    /// The first event that has this scan or upload.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn scan(&self, key: DedupKey) -> Result<Option<Seq>, StoreError> {
+        self.scans()?.first(key)
+    }
+
+    /// For whoever looks up many scans.
+    pub(crate) fn scans(&self) -> Result<Scans, StoreError> {
+        Ok(Scans(self.read.open_table(SCANS)?))
+    }
+
+    /// Scans that marked nobody and are not settled, from a sequence on.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn unmatched(&self, from: Seq, limit: usize) -> Result<Vec<(Seq, UnmatchedScan)>, StoreError> {
+        let table = self.read.open_table(UNMATCHED)?;
+        let found = table.range(from.0..=u64::MAX)?.take(limit).map(|row| {
+            let (seq, kept) = row?;
+            Ok((Seq(seq.value()), value(kept.value())?))
+        });
+        found.collect()
+    }
+
+    /// Claims that disagree with a mark and that nobody has looked at, in the order of sessions.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn conflicts(&self) -> Result<Vec<(RecordId, Disagreement)>, StoreError> {
+        let table = self.read.open_table(CONFLICTS)?;
+        let found = table.range((0, 0)..=(u64::MAX, u64::MAX))?.map(|row| {
+            let (key, conflict) = row?;
+            let (session, student) = key.value();
+            let id = RecordId { session: SessionId(session), student: StudentId(student) };
+            Ok((id, value(conflict.value())?))
+        });
+        found.collect()
+    }
+
+    /// The tallies of a class, of everyone who was ever of it while it was held.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn tallies(&self, class: ClassId) -> Result<Vec<(StudentId, Tally)>, StoreError> {
+        let table = self.read.open_table(STATISTICS)?;
+        let found = table.range((class.0, 0)..=(class.0, u64::MAX))?.map(|row| {
+            let (key, tally) = row?;
+            Ok((StudentId(key.value().1), value(tally.value())?))
+        });
+        found.collect()
+    }
+
+    /// One student's marks in a class on some days, as [`State::tally`] counts them.
+    ///
+    /// [`State::tally`]: rollcall_domain::state::State::tally
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn tally(&self, student: StudentId, class: ClassId, days: Days) -> Result<Tally, StoreError> {
+        let records = self.read.open_table(RECORDS)?;
+        let mut tally = Tally::default();
+        for id in self.sessions_of(class, days.range())? {
+            let Some(meeting) = self.meeting(id)? else { continue };
+            if meeting.status.is_held() && self.campus.rosters.attends(class, student, meeting.date) {
+                let row = records.get((id.0, student.0))?;
+                let record: Option<Record> = row.map(|row| value(row.value())).transpose()?;
+                tally.add(record.and_then(|record| record.standing(&meeting.timing)).map(|found| found.mark));
+            }
+        }
+        Ok(tally)
+    }
+
+    /// What became of a record at a destination.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn delivery(&self, destination: &Name, record: RecordId) -> Result<Option<Delivery>, StoreError> {
+        let table = self.read.open_table(DELIVERIES)?;
+        let row = table.get((destination.as_str(), record.session.0, record.student.0))?;
+        row.map(|row| value(row.value())).transpose()
+    }
+}

@@ -16,6 +16,7 @@ mod machine;
 mod mosquitto;
 mod scans;
 mod stopwatch;
+mod store;
 mod terminals;
 mod threads;
 
@@ -28,7 +29,8 @@ use crate::figure::Figure;
 /// A measurement by its name; one may give several figures.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const MEASUREMENTS: [Measurement; 2] = [("busy", scans::busy), ("lone", scans::lone)];
+const MEASUREMENTS: [Measurement; 4] =
+    [("busy", scans::busy), ("lone", scans::lone), ("appends", store::appends), ("views", store::views)];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to what it was given.

@@ -121,7 +121,8 @@ pub(crate) fn start(
     let shared = Arc::new(Shared::default());
     let lasting_since = clock.monotonic();
     let (ledger, shown) = (Arc::clone(ledger), views.clone());
-    let mut following = Following { ledger, shared: Arc::clone(&shared), clock, views, file, lasting_since, last_commit: 0 };
+    let mut following =
+        Following { ledger, shared: Arc::clone(&shared), clock, views, file, lasting_since, last_commit: 0 };
     while following.step_from_ledger(AT_ONCE)? {}
     let end = following.file.head();
     shared.change(|waiting| (waiting.end, waiting.seen) = (end, end.last));

@@ -27,8 +27,8 @@ use rollcall_domain::ids::Seq;
 use tokio::sync::watch;
 
 pub use rows::Delivery;
-pub use snapshot::Snapshot;
 pub(crate) use snapshot::Scans;
+pub use snapshot::Snapshot;
 
 pub(crate) use compare::difference;
 pub(crate) use file::ViewsFile;

@@ -14,13 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, KeyKind, PersonKey};
 use crate::ids::{
-    BatchId, ClassId, CourseId, DepartmentId, DeviceId, HolidayId, Name, RoomId, SectionId, SlotId,
-    StudentId, TeacherId, TermId, UserId,
+    BatchId, ClassId, CourseId, DepartmentId, DeviceId, HolidayId, RoomId, SectionId, SlotId, StudentId,
+    TeacherId, TermId, UserId,
 };
 use crate::parts::{Change, Part, PartId, compare};
 use crate::people::{Student, Teacher, User};
 use crate::roster::Rosters;
 use crate::timetable::Slot;
+
+pub use crate::device::{Device, DeviceKind, DeviceStatus};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Department {
@@ -107,47 +109,6 @@ pub struct Holiday {
     pub from: Date,
     pub to: Date,
     pub name: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceKind {
-    Fingerprint,
-    Face,
-    Iris,
-    Palm,
-    Card,
-    Qr,
-    Camera,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceStatus {
-    Active,
-    Inactive,
-    Maintenance,
-    /// Seen, but not yet approved by an admin.
-    Pending,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
-    pub id: DeviceId,
-    pub name: String,
-    pub kind: DeviceKind,
-    /// Where it hangs; a device without a room stands at a gate or in a hall.
-    pub room: Option<RoomId>,
-    pub dialect: Name,
-    pub status: DeviceStatus,
-    pub firmware: Option<String>,
-}
-
-impl Device {
-    /// A disabled device is disconnected and its scans are not taken.
-    pub fn may_scan(&self) -> bool {
-        self.status == DeviceStatus::Active
-    }
 }
 
 macro_rules! items {

@@ -30,6 +30,7 @@ pub mod clock_offset;
 pub mod code;
 pub mod decide;
 pub mod dependents;
+mod device;
 pub mod event;
 pub mod ids;
 pub mod mark;

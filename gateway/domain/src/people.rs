@@ -7,6 +7,7 @@
 //! Refuses: passwords and secrets. Those never enter the domain.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -200,10 +201,16 @@ pub enum Person {
 }
 
 /// What the register holds of a device: where it is reached may carry a password.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeviceDetails {
     pub ip_address: Option<String>,
     pub endpoint: Option<String>,
+}
+
+impl fmt::Debug for DeviceDetails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceDetails(secret)")
+    }
 }
 
 /// What goes to the people register together with an event: rows about a person, or texts that

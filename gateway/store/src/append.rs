@@ -2,20 +2,103 @@
 //!
 //! Promises: the completion is called exactly once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rollcall_domain::event::{Entry, NewEvent};
-use rollcall_domain::ids::{DeviceId, SessionId, UserId};
-use rollcall_domain::scan::DedupKey;
+use rollcall_domain::ids::{ApiTokenId, DeviceId, SessionId, StudentId, UserId};
+use rollcall_domain::scan::{DedupKey, Method};
 
-/// A secret's hash, written to the register in the same transaction.
+use crate::register::Template;
+use crate::secrets::SecretHash;
+
+/// What goes to the register in the same transaction: what lets somebody in, or is known of their body.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     /// The hash of a password, in PHC form.
-    Password { user: UserId, hash: String },
-    /// The hash of a device's secret, in hexadecimal.
-    DeviceSecret { device: DeviceId, hash: String },
+    Password {
+        user: UserId,
+        hash: String,
+    },
+    /// What a second factor makes codes from.
+    SecondFactor {
+        user: UserId,
+        secret: Vec<u8>,
+    },
+    /// In place of those that were there.
+    BackupCodes {
+        user: UserId,
+        hashes: Vec<SecretHash>,
+    },
+    /// Uses one up. If it is not there any more, the whole append is stale.
+    BackupCodeUsed {
+        user: UserId,
+        hash: SecretHash,
+    },
+    ApiToken {
+        user: UserId,
+        token: ApiTokenId,
+        hash: SecretHash,
+    },
+    /// In place of the one that was there.
+    DeviceSecret {
+        device: DeviceId,
+        hash: SecretHash,
+    },
+    /// In place of the one that was there.
+    ClaimCode {
+        of: Claimant,
+        hash: SecretHash,
+    },
+    /// Uses it up. If it is not there any more, the whole append is stale.
+    ClaimCodeUsed {
+        of: Claimant,
+        hash: SecretHash,
+    },
+    /// In place of the one with the same method and number.
+    Template(Template),
+    /// Removes what was there.
+    Gone(Held),
+}
+
+/// A credential by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    Password(UserId),
+    SecondFactor(UserId),
+    BackupCodes(UserId),
+    ApiToken(UserId, ApiTokenId),
+    ApiTokens(UserId),
+    DeviceSecret(DeviceId),
+    ClaimCode(Claimant),
+    Template { student: StudentId, method: Method, number: u16 },
+    Templates(StudentId),
+}
+
+/// Who takes over what was made for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimant {
+    User(UserId),
+    Device(DeviceId),
+}
+
+/// Says what it is and whose, and nothing of what it is worth.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credential::Password { user, .. } => write!(f, "Password({user})"),
+            Credential::SecondFactor { user, .. } => write!(f, "SecondFactor({user})"),
+            Credential::BackupCodes { user, hashes } => write!(f, "BackupCodes({user}, {})", hashes.len()),
+            Credential::BackupCodeUsed { user, .. } => write!(f, "BackupCodeUsed({user})"),
+            Credential::ApiToken { user, token, .. } => write!(f, "ApiToken({user}, {token})"),
+            Credential::DeviceSecret { device, .. } => write!(f, "DeviceSecret({device})"),
+            Credential::ClaimCode { of, .. } => write!(f, "ClaimCode({of:?})"),
+            Credential::ClaimCodeUsed { of, .. } => write!(f, "ClaimCodeUsed({of:?})"),
+            Credential::Template(template) => template.fmt(f),
+            Credential::Gone(held) => write!(f, "Gone({held:?})"),
+        }
+    }
 }
 
 /// The state that a decision was made by.
@@ -62,7 +145,7 @@ pub enum Appended {
     Committed(Arc<[Entry]>),
     /// Was on disk already: the entry with the same dedup key.
     Already(Box<Entry>),
-    /// The session has moved on; decide again.
+    /// The session has moved on, or a code that can be used once is used up; decide again.
     Stale,
     Failed(Failure),
 }

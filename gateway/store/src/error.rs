@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::keys::Fingerprint;
+
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error(
@@ -24,8 +26,20 @@ pub enum StoreError {
     Hole { seq: u64 },
     #[error("the ledger ends before entry {seq}, which was in it: bring the file back that was there")]
     Lost { seq: u64 },
-    #[error("the register's row of {row} is damaged; restore a backup")]
-    Row { row: String },
+    #[error(
+        "a row of the register ({table}) is damaged, or was put there from somewhere else; restore a backup"
+    )]
+    Row { table: String },
+    #[error(
+        "the ledger is sealed with another key, whose fingerprint is {wanted}; put that key back, or name it as the one that was replaced"
+    )]
+    OtherKey { wanted: Fingerprint },
+    #[error("the ledger's row of keys is missing or damaged; restore a backup")]
+    Keys,
+    #[error("a value is too long to be sealed")]
+    Sealing,
+    #[error("the machine gives no random bytes: {0}")]
+    Random(getrandom::Error),
     #[error(
         "the ledger was written by a newer version (format {found}, this one knows up to {known}); install that version again"
     )]

@@ -17,19 +17,16 @@ use rollcall_domain::ids::Seq;
 
 use crate::codec::{self, Chain, GENESIS};
 use crate::error::StoreError;
+use crate::keys::{Keyring, Keys};
 use crate::tables::EVENTS;
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// The key of the ledger's chain.
-#[derive(Clone, Copy)]
-pub struct ChainKey(pub [u8; 32]);
-
 /// The file, and where its chain stands.
 pub(crate) struct Ledger {
     path: PathBuf,
-    pub(crate) key: ChainKey,
+    pub(crate) keys: Keys,
     /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
     up: AtomicBool,
@@ -50,14 +47,27 @@ impl Head {
 }
 
 impl Ledger {
-    /// Opens the file in `folder`, or makes it.
-    pub(crate) fn open(folder: &Path, key: ChainKey) -> Result<Self, StoreError> {
+    /// Opens the file in `folder`, or makes it, and brings it under the keyring's current key.
+    pub(crate) fn open(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
+        Self::open_with(folder, |database| Keys::settle(database, keys))
+    }
+
+    /// Opens the file in `folder` to look at it: it stays under the key that it is under.
+    pub(crate) fn open_as_it_is(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
+        Self::open_with(folder, |database| Keys::read(database, keys))
+    }
+
+    fn open_with(
+        folder: &Path,
+        keys: impl FnOnce(&Database) -> Result<Keys, StoreError>,
+    ) -> Result<Self, StoreError> {
         let path = file_in(folder);
         let database = open_database(&path, |builder, path| builder.create(path))?;
         // So that the file's name survives a power cut, like what is in it.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(redb::Error::Io)?;
+        let keys = keys(&database)?;
         let database = RwLock::new(Some(Arc::new(database)));
-        Ok(Ledger { path, key, database, up: AtomicBool::new(true), last: AtomicU64::new(0) })
+        Ok(Ledger { path, keys, database, up: AtomicBool::new(true), last: AtomicU64::new(0) })
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -70,6 +80,7 @@ impl Ledger {
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         self.put(None);
         let database = open_database(&self.path, |builder, path| builder.open(path))?;
+        self.keys.check(&database)?;
         self.put(Some(Arc::new(database)));
         Ok(())
     }
@@ -134,7 +145,7 @@ impl Ledger {
                 return Err(StoreError::Hole { seq: head.last.0 + 1 });
             }
             let decoded = codec::decode(seq, bytes)?;
-            if !decoded.follows(&self.key.0, &head.chain, bytes) {
+            if !decoded.follows(self.keys.chain(Seq(seq)), &head.chain, bytes) {
                 return Err(StoreError::Chain { seq });
             }
             head = Head { last: Seq(seq), chain: decoded.chain };

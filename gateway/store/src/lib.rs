@@ -18,6 +18,8 @@ mod index;
 mod keys;
 mod ledger;
 mod register;
+mod seal;
+mod secrets;
 mod tables;
 mod verify;
 pub mod views;
@@ -27,17 +29,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
+use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
 use ledger::Ledger;
 
-pub use append::{Append, Appended, Credential, Expect, Failure, Line};
+pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
 pub use error::StoreError;
-pub use keys::RootKey;
-pub use ledger::ChainKey;
-pub use register::Register;
+pub use keys::{Fingerprint, Keyring, RootKey};
+pub use register::{Register, Template, Text};
+pub use secrets::{SecretHash, Secrets};
 pub use verify::{Verified, verify};
 pub use views::Views;
 pub use writer::{Commit, Full, OnCommit};
@@ -53,16 +56,18 @@ pub struct Store {
 
 impl Store {
     /// Opens or makes the files in `folder`, brings the views to the ledger's end, and starts the writer.
+    /// A ledger under an older key of the keyring goes on under the current one.
     ///
     /// # Errors
-    /// The files cannot be opened, or the ledger's chain is broken.
+    /// The files cannot be opened, the ledger is sealed under a key that is not in the keyring, or its chain
+    /// is broken.
     pub fn open(
         folder: &Path,
-        key: ChainKey,
+        keys: impl Into<Keyring>,
         clock: Arc<dyn Clock>,
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
-        let ledger = Arc::new(Ledger::open(folder, key)?);
+        let ledger = Arc::new(Ledger::open(folder, &keys.into())?);
         let (views, follower, following, head) = follow::start(folder, &ledger, Arc::clone(&clock))?;
         ledger.set_last(head.last);
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
@@ -113,6 +118,22 @@ impl Store {
     /// What identifies people.
     pub fn register(&self) -> Register {
         Register::of(&self.ledger)
+    }
+
+    /// Hashes personal numbers, as this ledger's events have them.
+    pub fn pseudonyms(&self) -> Pseudonyms {
+        self.ledger.keys.pseudonyms()
+    }
+
+    /// Hashes device secrets, tokens and codes, as this ledger's register has them.
+    pub fn secrets(&self) -> Secrets {
+        self.ledger.keys.secrets()
+    }
+
+    /// Whether rows may still lie under a root key that was replaced. Once they do not, that key is not
+    /// needed any more, and should be taken away.
+    pub fn is_resealing(&self) -> bool {
+        self.ledger.keys.is_resealing()
     }
 
     /// Up to `limit` entries from `from` on, in order.

@@ -10,7 +10,8 @@ use std::path::Path;
 use rollcall_domain::ids::Seq;
 
 use crate::error::StoreError;
-use crate::ledger::{ChainKey, Head, Ledger};
+use crate::keys::Keyring;
+use crate::ledger::{Head, Ledger};
 use crate::views::{ViewsFile, difference};
 
 /// How many entries are folded at a time.
@@ -30,8 +31,12 @@ pub struct Verified {
 ///
 /// # Errors
 /// The ledger is damaged, or a file cannot be read.
-pub fn verify(folder: &Path, key: ChainKey, scratch: Option<&Path>) -> Result<Verified, StoreError> {
-    let ledger = Ledger::open(folder, key)?;
+pub fn verify(
+    folder: &Path,
+    keys: impl Into<Keyring>,
+    scratch: Option<&Path>,
+) -> Result<Verified, StoreError> {
+    let ledger = Ledger::open_as_it_is(folder, &keys.into())?;
     let end = ledger.walk(Head::START, drop)?;
     let difference = match scratch {
         None => None,

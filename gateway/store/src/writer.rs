@@ -26,7 +26,7 @@ use crate::error::StoreError;
 use crate::follow::{Batch, Follower};
 use crate::index::{Index, Seen};
 use crate::ledger::{Head, Ledger};
-use crate::register;
+use crate::register::{self, Reseal};
 use crate::tables::EVENTS;
 use crate::views::Views;
 
@@ -88,8 +88,9 @@ struct Writer {
     length: Arc<AtomicUsize>,
     index: Index,
     head: Head,
-    /// How many appends the last batch had.
-    last_batch: usize,
+    reseal: Reseal,
+    /// How long nothing else may come before the next step: a disk that refused is left in peace.
+    reseal_after: Duration,
 }
 
 /// What is to be told once the transaction is on disk.
@@ -109,7 +110,8 @@ pub(crate) fn start(
     let length = Arc::new(AtomicUsize::new(0));
     let queue = Queue { sender, length: Arc::clone(&length) };
     let index = Index::of(&parts.views);
-    let mut writer = Writer { ledger, parts, length, index, head, last_batch: 0 };
+    let (reseal, reseal_after) = (Reseal::default(), Duration::ZERO);
+    let mut writer = Writer { ledger, parts, length, index, head, reseal, reseal_after };
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
     Ok((queue, thread.map_err(StoreError::Thread)?))
 }
@@ -117,32 +119,37 @@ pub(crate) fn start(
 impl Writer {
     fn run(&mut self, receiver: &Receiver<Append>) {
         loop {
-            let first = if self.ledger.is_up() {
+            let resealing = self.ledger.is_up() && self.ledger.keys.is_resealing();
+            let first = if resealing {
+                receiver.recv_timeout(self.reseal_after)
+            } else if self.ledger.is_up() {
                 receiver.recv().map_err(|_closed| RecvTimeoutError::Disconnected)
             } else {
                 receiver.recv_timeout(RETRY)
             };
             match first {
-                Ok(first) => self.take(first, receiver),
+                Ok(first) => {
+                    self.take(first, receiver);
+                    // Also between batches, so that a busy campus gets there too.
+                    if resealing && self.reseal_after.is_zero() && self.ledger.is_up() {
+                        self.reseal();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if resealing => self.reseal(),
                 Err(RecvTimeoutError::Timeout) => self.recover(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// What has gathered. Those who were answered a moment ago may be about to bring more: a batch that is
-    /// much smaller than the one before gives them that moment, and a lone append waits for nobody.
-    fn gather(&self, first: Append, receiver: &Receiver<Append>) -> Vec<Append> {
-        let mut batch = Vec::with_capacity(self.last_batch + 1);
-        batch.push(first);
-        for _ in 0..MOMENT {
-            batch.extend(receiver.try_iter().take(BATCH - batch.len()));
-            if batch.len() * 2 >= self.last_batch {
-                break;
-            }
-            std::thread::yield_now();
+    fn reseal(&mut self) {
+        let done = self.reseal.step(&self.ledger);
+        self.reseal_after = if done.is_ok() { Duration::ZERO } else { RETRY };
+        if let Err(error) = done {
+            tracing::error!(%error, "rows cannot be sealed with the new key yet: check the disk");
+            self.ledger.set_up(false);
+            self.recover();
         }
-        batch
     }
 
     fn take(&mut self, first: Append, receiver: &Receiver<Append>) {
@@ -213,19 +220,24 @@ impl Writer {
                 return Ok(Answer::Stale);
             }
         }
-        let at = self.parts.clock.now();
+        if !register::are_unused(transaction, &append.credentials)? {
+            end_line(append);
+            return Ok(Answer::Stale);
+        }
+        let (at, keys) = (self.parts.clock.now(), &self.ledger.keys);
         let mut entries = Vec::with_capacity(append.events.len());
         for new in &append.events {
             let seq = Seq(head.last.0 + 1);
             let entry = Entry { seq, at, by: new.by.clone(), event: new.event.clone() };
-            let (bytes, chain) = codec::encode(&self.ledger.key.0, &head.chain, &entry)?;
+            let (bytes, chain) = codec::encode(keys.chain(seq), &head.chain, &entry)?;
             table.insert(seq.0, bytes.as_slice())?;
-            register::write(transaction, seq, &new.personal)?;
+            register::write(transaction, keys, seq, new)?;
             *head = Head { last: seq, chain };
             self.index.add(seen, &entry)?;
             entries.push(entry);
         }
-        register::write_credentials(transaction, &append.credentials)?;
+        register::write_credentials(transaction, keys, &append.credentials)?;
+        register::forget_erased(transaction, &append.events)?;
         Ok(Answer::Committed(entries.into()))
     }
 

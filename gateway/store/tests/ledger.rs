@@ -15,7 +15,7 @@ use std::sync::mpsc::channel;
 use common::{KEY, SESSION, append, append_as, created, news, open, queue, setting, step, unmatched};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Append, Appended, ChainKey, Expect, Line, Store, StoreError, verify};
+use rollcall_store::{Append, Appended, Expect, Line, RootKey, Store, StoreError, verify};
 use tempfile::tempdir;
 
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
@@ -185,7 +185,7 @@ fn three_entries() -> tempfile::TempDir {
     folder
 }
 
-fn refusal(folder: &std::path::Path, key: ChainKey) -> StoreError {
+fn refusal(folder: &std::path::Path, key: RootKey) -> StoreError {
     match verify(folder, key, None) {
         Ok(_) => panic!("a broken ledger passed"),
         Err(error) => error,
@@ -207,7 +207,11 @@ fn a_changed_entry_a_missing_entry_and_another_key_are_noticed() {
     assert!(matches!(refusal(missing.path(), KEY), StoreError::Hole { seq: 2 }));
 
     let foreign = three_entries();
-    assert!(matches!(refusal(foreign.path(), ChainKey([4; 32])), StoreError::Chain { seq: 1 }));
+    let other = RootKey::new([4; 32]);
+    let wanted = KEY.fingerprint();
+    assert!(
+        matches!(refusal(foreign.path(), other), StoreError::OtherKey { wanted: told } if told == wanted)
+    );
 }
 
 #[test]

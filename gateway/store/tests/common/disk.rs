@@ -32,6 +32,11 @@ impl Disk {
         format!("/proc/self/fd/{}", self.memory.as_raw_fd())
     }
 
+    /// The ledger in this folder is what is on the disk.
+    pub fn write_from(&self, folder: &Path) {
+        fs::copy(folder.join("ledger.redb"), self.memory_path()).unwrap();
+    }
+
     /// From now on nothing can be written.
     pub fn fail(&self) {
         fcntl_add_seals(&self.memory, SealFlags::WRITE | SealFlags::GROW).unwrap();

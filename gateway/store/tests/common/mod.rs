@@ -17,15 +17,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rollcall_domain::clock_offset::Captured;
-use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::code::{Code, Pseudonyms};
 use rollcall_domain::event::{Actor, Event, NewEvent, Origin, SessionEvent, UnmatchedScan};
 use rollcall_domain::ids::{ClassId, DeviceId, SessionId, TeacherId};
 use rollcall_domain::moment::{Moment, minutes};
+use rollcall_domain::people::{Person, PersonName, Personal, StudentDetails, TextField};
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::Clock;
 use rollcall_domain::scan::{DedupKey, RawScan, Unmatched};
 use rollcall_domain::timetable::Plan;
-use rollcall_store::{Append, Appended, ChainKey, Expect, Store};
+use rollcall_store::{Append, Appended, Credential, Expect, RootKey, Store};
 
 /// Starts in 2026 and goes on by a millisecond with every look.
 pub struct TestClock(AtomicI64);
@@ -46,7 +47,7 @@ impl Clock for TestClock {
     }
 }
 
-pub const KEY: ChainKey = ChainKey([3; 32]);
+pub const KEY: RootKey = RootKey::new([3; 32]);
 
 pub fn open(folder: &Path) -> Store {
     Store::open(folder, KEY, TestClock::shared(), Box::new(|_| {})).unwrap()
@@ -78,6 +79,35 @@ pub fn queue(
     let append = Append { dedup, expect, ..Append::new(news(events), then) };
     store.append(append).unwrap_or_else(|_| panic!("the queue is full"));
     receiver
+}
+
+/// Appends an event with what goes to the register.
+pub fn register(
+    store: &Store,
+    event: Event,
+    personal: Vec<Personal>,
+    credentials: Vec<Credential>,
+) -> Appended {
+    let (sender, receiver) = channel();
+    let then = move |appended| sender.send(appended).unwrap();
+    let new = NewEvent { by: Actor::Cli, event, personal };
+    let append = Append { credentials, ..Append::new(vec![new], then) };
+    store.append(append).unwrap_or_else(|_| panic!("the queue is full"));
+    receiver.recv().unwrap()
+}
+
+pub fn gate() -> DeviceId {
+    DeviceId::parse("gate").unwrap()
+}
+
+pub fn student(name: &str) -> StudentDetails {
+    let name = PersonName::from_whole(name).unwrap();
+    StudentDetails { code: Code::parse("S1").unwrap(), name, email: None, phone: None, cards: vec![] }
+}
+
+/// A note about somebody.
+pub fn note(about: Option<Person>, text: &str) -> Personal {
+    Personal::Text { field: TextField::Note, about, text: text.to_owned() }
 }
 
 pub fn news(events: Vec<Event>) -> Vec<NewEvent> {

@@ -1,0 +1,127 @@
+//! The people register: what identifies people and lets them in, beside the ledger and in its transactions.
+//!
+//! Promises: a row about a person is written with the event about them or not at all; what an event says is
+//! gone is gone from the register in the same transaction; what tells something about somebody lies sealed,
+//! and what lets somebody in lies sealed or as a keyed hash.
+//!
+//! Refuses: history. What a name was before belongs to the event that changed it.
+//!
+//! "Gone" means: no table has it, and nothing that reads the store finds it. The engine reuses the pages of
+//! its file and does not write zeros over them, so the sealed bytes of a row may lie in a free page until
+//! something else is put there, and in backups until those are thrown away. Who must be sure sooner replaces
+//! the root key, or restores a backup into a new file.
+
+mod details;
+mod forget;
+mod reseal;
+mod secrets;
+mod sign_in;
+mod templates;
+mod texts;
+
+use std::sync::Arc;
+
+use redb::{Key, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, Value, WriteTransaction};
+use rollcall_domain::event::{Event, NewEvent};
+use rollcall_domain::ids::Seq;
+use rollcall_domain::people::Personal;
+
+use crate::append::Credential;
+use crate::error::StoreError;
+use crate::keys::Keys;
+use crate::ledger::Ledger;
+
+pub use templates::Template;
+pub use texts::Text;
+
+pub(crate) use reseal::Reseal;
+
+/// Reads what identifies people and lets them in.
+#[derive(Clone)]
+pub struct Register {
+    ledger: Arc<Ledger>,
+}
+
+impl Register {
+    pub(crate) fn of(ledger: &Arc<Ledger>) -> Self {
+        Register { ledger: Arc::clone(ledger) }
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.ledger.keys
+    }
+
+    /// `None` before anything was written to it.
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
+        match self.ledger.database()?.begin_read()?.open_table(table) {
+            Ok(table) => Ok(Some(table)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Writes what comes with an event, and takes away what it says is gone.
+pub(crate) fn write(
+    transaction: &WriteTransaction,
+    keys: &Keys,
+    seq: Seq,
+    new: &NewEvent,
+) -> Result<(), StoreError> {
+    forget::follow(transaction, &new.event)?;
+    for row in &new.personal {
+        match row {
+            Personal::Text { field, about, text } => {
+                texts::write(transaction, keys, (seq, *field), *about, text)?;
+            }
+            row => details::write(transaction, keys, row)?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the credentials of an append.
+pub(crate) fn write_credentials(
+    transaction: &WriteTransaction,
+    keys: &Keys,
+    credentials: &[Credential],
+) -> Result<(), StoreError> {
+    for credential in credentials {
+        match credential {
+            Credential::Password { user, hash } => sign_in::put_password(transaction, keys, *user, hash)?,
+            Credential::SecondFactor { user, secret } => {
+                sign_in::put_second_factor(transaction, keys, *user, secret)?;
+            }
+            Credential::Template(template) => templates::put(transaction, keys, template)?,
+            Credential::Gone(held) => forget::credential(transaction, held)?,
+            secret => secrets::write(transaction, secret)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether all that can be used once and is used by these is still there.
+pub(crate) fn are_unused(
+    transaction: &WriteTransaction,
+    credentials: &[Credential],
+) -> Result<bool, StoreError> {
+    for credential in credentials {
+        if !secrets::is_unused(transaction, credential)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Forgets whom these events erased; last of all that an append writes, so that nothing slips in behind it.
+pub(crate) fn forget_erased(transaction: &WriteTransaction, events: &[NewEvent]) -> Result<(), StoreError> {
+    for new in events {
+        if let Event::Erased(person) = &new.event {
+            forget::person(transaction, *person)?;
+        }
+    }
+    Ok(())
+}

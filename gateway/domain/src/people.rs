@@ -2,7 +2,8 @@
 //!
 //! Promises: what identifies a person (names, numbers, addresses, cards) is in the `…Details` types,
 //! which the people register keeps; what rules need is in the types without that ending, which events
-//! may carry. A name given as one text is split at its last blank.
+//! may carry. A name given as one text is split at its last blank. Details print as what they are, not as
+//! what they hold, so that no log line gets to know a person.
 //!
 //! Refuses: passwords and secrets. Those never enter the domain.
 
@@ -149,7 +150,7 @@ impl PersonName {
 }
 
 /// What the register holds of a student.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StudentDetails {
     pub code: Code,
     pub name: PersonName,
@@ -159,7 +160,7 @@ pub struct StudentDetails {
 }
 
 /// What the register holds of a teacher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeacherDetails {
     pub code: Code,
     pub name: PersonName,
@@ -167,7 +168,7 @@ pub struct TeacherDetails {
 }
 
 /// What the register holds of a sign-in, credentials apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDetails {
     pub username: String,
     pub email: Option<String>,
@@ -207,21 +208,39 @@ pub struct DeviceDetails {
     pub endpoint: Option<String>,
 }
 
-impl fmt::Debug for DeviceDetails {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DeviceDetails(secret)")
-    }
+macro_rules! printed_without_what_they_hold {
+    ($($details:ident),+) => {$(
+        impl fmt::Debug for $details {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($details), "(personal)"))
+            }
+        }
+    )+};
 }
+
+printed_without_what_they_hold!(StudentDetails, TeacherDetails, UserDetails, DeviceDetails);
 
 /// What goes to the people register together with an event: rows about a person, or texts that
 /// belong to the event. Erasing a person removes these; the event stays, and so does its chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Personal {
     Student(StudentId, StudentDetails),
     Teacher(TeacherId, TeacherDetails),
     User(UserId, UserDetails),
     Device(DeviceId, DeviceDetails),
     Text { field: TextField, about: Option<Person>, text: String },
+}
+
+impl fmt::Debug for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Personal::Student(id, _) => write!(f, "Student({id})"),
+            Personal::Teacher(id, _) => write!(f, "Teacher({id})"),
+            Personal::User(id, _) => write!(f, "User({id})"),
+            Personal::Device(id, _) => write!(f, "Device({id})"),
+            Personal::Text { field, about, .. } => write!(f, "Text({field:?}, about {about:?})"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -234,6 +253,18 @@ mod tests {
         assert_eq!((name.first.as_str(), name.last.as_str()), ("Anna Maria", "Berg"));
         assert_eq!(PersonName::from_whole("Plato").unwrap().whole(), "Plato");
         assert_eq!(PersonName::from_whole(" \t "), None);
+    }
+
+    #[test]
+    fn nothing_that_identifies_somebody_is_printed() {
+        let name = PersonName::from_whole("Ann Berg").unwrap();
+        let code = Code::parse("4711").unwrap();
+        let email = Some("ann@berg".to_owned());
+        let cards = vec!["04A23F".to_owned()];
+        let student = StudentDetails { code, name, email, phone: None, cards };
+        let note = Personal::Text { field: TextField::Note, about: None, text: "Ann came late".to_owned() };
+        let printed = format!("{student:?} {:?} {note:?}", Personal::Student(StudentId(1), student.clone()));
+        assert_eq!(printed, "StudentDetails(personal) Student(stu_1) Text(Note, about None)");
     }
 
     #[test]

@@ -102,7 +102,9 @@ fn nothing_secret_is_printed() {
     is_silent(&store.secrets().device(b"Hegel"));
     is_silent(&store.pseudonyms());
     is_silent(&Keyring::new(RootKey::new([7; 32])).replacing(RootKey::new([9; 32])));
-    is_silent(&DeviceDetails { ip_address: None, endpoint: Some("http://a:Hegel@h/".to_owned()) });
+    let device = DeviceDetails { ip_address: None, endpoint: Some("http://a:Hegel@h/".to_owned()) };
+    is_silent(&[Personal::Device(gate(), device), Personal::Student(StudentId(1), student("Quetzalcoatl"))]);
+    is_silent(&note(None, "Kierkegaard"));
     let about = Some(Person::Student(StudentId(1)));
     register(&store, setting("1"), vec![note(about, "Kierkegaard")], credentials(&store));
     is_silent(&store.register().texts(Seq(1)).unwrap());

@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::channel;
 
 use common::{gate, news, open, register, setting};
+use proptest::prelude::*;
 use rollcall_domain::campus::ItemId;
 use rollcall_domain::event::{AccountEvent, CampusEvent, DeviceEvent, Event};
 use rollcall_domain::ids::{ApiTokenId, DeviceId, Seq, UserId};
@@ -224,4 +226,115 @@ fn a_password_and_a_second_factor_can_be_taken_away() {
     assert_eq!(store.register().second_factor(ONE).unwrap(), Some(vec![7; 20]));
     gone(&store, Held::SecondFactor(ONE));
     assert_eq!(store.register().second_factor(ONE).unwrap(), None);
+}
+
+/// What is done with secrets; of each there are only so many that they get in each other's way.
+#[derive(Debug, Clone)]
+enum Step {
+    Token { user: u64, number: u64, secret: u8 },
+    NoToken { user: u64, number: u64 },
+    Codes { user: u64, codes: BTreeSet<u8> },
+    Use { user: u64, code: u8 },
+    Removed { user: u64 },
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let user = 1..3_u64;
+    prop_oneof![
+        (user.clone(), 0..3_u64, 0..4_u8).prop_map(|(user, number, secret)| Step::Token {
+            user,
+            number,
+            secret
+        }),
+        (user.clone(), 0..3_u64).prop_map(|(user, number)| Step::NoToken { user, number }),
+        (user.clone(), prop::collection::btree_set(0..4_u8, 0..3))
+            .prop_map(|(user, codes)| Step::Codes { user, codes }),
+        (user.clone(), 0..4_u8).prop_map(|(user, code)| Step::Use { user, code }),
+        user.prop_map(|user| Step::Removed { user }),
+    ]
+}
+
+/// What everybody has, as plainly as it can be said.
+#[derive(Default)]
+struct Model {
+    tokens: BTreeMap<(u64, u64), u8>,
+    codes: BTreeSet<(u64, u8)>,
+}
+
+impl Model {
+    fn step(&mut self, store: &Store, step: Step) {
+        let event = setting("5");
+        let credential = match step {
+            Step::Token { user, number, secret } => {
+                self.tokens.retain(|of, had| *of != (user, number) && *had != secret);
+                self.tokens.insert((user, number), secret);
+                token(store, UserId(user), number, &[secret])
+            }
+            Step::NoToken { user, number } => {
+                self.tokens.remove(&(user, number));
+                Credential::Gone(Held::ApiToken(UserId(user), ApiTokenId(number)))
+            }
+            Step::Codes { user, codes } => {
+                self.codes.retain(|(of, _)| *of != user);
+                self.codes.extend(codes.iter().map(|code| (user, *code)));
+                let hashes =
+                    codes.iter().map(|code| store.secrets().backup_code(UserId(user), &code.to_string()));
+                Credential::BackupCodes { user: UserId(user), hashes: hashes.collect() }
+            }
+            Step::Use { user, code } => {
+                let hash = store.secrets().backup_code(UserId(user), &code.to_string());
+                let used = register(
+                    store,
+                    event,
+                    vec![],
+                    vec![Credential::BackupCodeUsed { user: UserId(user), hash }],
+                );
+                assert_eq!(matches!(used, Appended::Committed(_)), self.codes.remove(&(user, code)));
+                return;
+            }
+            Step::Removed { user } => {
+                self.tokens.retain(|(of, _), _| *of != user);
+                self.codes.retain(|(of, _)| *of != user);
+                let removed = Event::Campus(CampusEvent::Removed(ItemId::User(UserId(user))));
+                register(store, removed, vec![], vec![]);
+                return;
+            }
+        };
+        register(store, event, vec![], vec![credential]);
+    }
+
+    fn agrees(&self, store: &Store) {
+        let register = store.register();
+        for secret in 0..4_u8 {
+            let of = self.tokens.iter().find(|(_, had)| **had == secret).map(|(of, _)| *of);
+            let of = of.map(|(user, number)| (UserId(user), ApiTokenId(number)));
+            assert_eq!(register.user_of_token(&[secret]).unwrap(), of);
+        }
+        for user in 1..3_u64 {
+            let tokens: Vec<_> =
+                self.tokens.keys().filter(|(of, _)| *of == user).map(|(_, n)| ApiTokenId(*n)).collect();
+            assert_eq!(register.api_tokens(UserId(user)).unwrap(), tokens);
+            let codes: Vec<_> = (0..4_u8)
+                .filter(|code| register.backup_code(UserId(user), &code.to_string()).unwrap().is_some())
+                .map(|code| (user, code))
+                .collect();
+            assert_eq!(register.backup_codes(UserId(user)).unwrap(), codes.len());
+            assert_eq!(codes, self.codes.iter().filter(|(of, _)| *of == user).copied().collect::<Vec<_>>());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_secret_is_found_exactly_while_it_is_somebodys(steps in prop::collection::vec(any_step(), 1..30)) {
+        let folder = tempdir().unwrap();
+        let store = open(folder.path());
+        let mut model = Model::default();
+        for step in steps {
+            model.step(&store, step);
+            model.agrees(&store);
+        }
+    }
 }

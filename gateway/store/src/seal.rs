@@ -1,8 +1,9 @@
 //! Sealing: how a value lies on disk so that only who has the key can read it, and only where it was put.
 //!
 //! Promises: a sealed row opens with its key, in its table, under its row's key, and nowhere else; one
-//! changed bit and it does not open. Two different values never share a nonce, whatever the machine's
-//! random source is worth, because there is none: the nonce is a keyed hash of the value and its place.
+//! changed bit and it does not open. Two different values share a nonce only if a keyed hash of 96 bits
+//! collides, whatever the machine's random source is worth: there is none, the nonce is that hash of the
+//! value and its place.
 //!
 //! Refuses: hiding how long a value is, or that a row was written again with the value that it had.
 //!

@@ -18,7 +18,7 @@ use rollcall_domain::code::{KeyKind, PersonKey};
 use rollcall_domain::ids::{Seq, StudentId, UserId};
 use rollcall_domain::people::{DeviceDetails, Person, Personal};
 use rollcall_domain::scan::Method;
-use rollcall_store::{Credential, Keyring, RootKey, Store, StoreError, Template, verify};
+use rollcall_store::{Appended, Credential, Keyring, RootKey, Store, StoreError, Template, verify};
 use tempfile::{TempDir, tempdir};
 
 const NEW: RootKey = RootKey::new([4; 32]);
@@ -27,7 +27,7 @@ const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 const PEOPLE: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("people");
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 /// More than one step of sealing anew.
-const MANY: u64 = 20_000;
+const MANY: u64 = 6_000;
 
 fn try_open(folder: &Path, keys: impl Into<Keyring>) -> Result<Store, StoreError> {
     Store::open(folder, keys, TestClock::shared(), Box::new(|_| {}))
@@ -277,6 +277,37 @@ fn a_key_that_the_ledger_does_not_know_changes_nothing() {
         matches!(refusal(folder.path(), strangers), StoreError::OtherKey { wanted } if wanted == KEY.fingerprint())
     );
     is_known(&open(folder.path()), as_before);
+}
+
+#[test]
+fn two_ledgers_under_one_root_key_do_not_share_what_outlives_it() {
+    let (one, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let (one, other) = (open(one.path()), open(other.path()));
+    assert_ne!(number(&one), number(&other));
+    assert_ne!(one.secrets().device(b"s"), other.secrets().device(b"s"));
+}
+
+/// The same events, chained by the same key: but what would be written from now on could not be read there.
+#[test]
+fn a_copy_from_before_the_key_was_replaced_is_not_gone_on_with() {
+    let (before, as_before) = campus();
+    let disk = Disk::new();
+    disk.write_from(before.path());
+    let store = try_open(disk.folder(), both()).unwrap();
+    wait(&store);
+    disk.fail();
+    let copy = tempdir().unwrap();
+    disk.copy_to(copy.path());
+    disk.put_in(before.path());
+    for _ in 0..3 {
+        assert!(matches!(append(&store, vec![setting("3")]), Appended::Failed(_)));
+    }
+    assert!(!store.is_up());
+    disk.put_in(copy.path());
+    while matches!(append(&store, vec![setting("4")]), Appended::Failed(_)) {}
+    is_known(&store, as_before);
+    drop(store);
+    assert_eq!(verify(copy.path(), NEW, None).unwrap().last, Seq(3));
 }
 
 #[test]

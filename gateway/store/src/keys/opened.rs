@@ -233,3 +233,53 @@ fn last(database: &Database) -> Result<Seq, StoreError> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    const OLD: RootKey = RootKey::new([3; 32]);
+    const NEW: RootKey = RootKey::new([4; 32]);
+
+    /// A ledger with so many entries, under the old key.
+    fn ledger(entries: u64) -> Database {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        Keys::settle(&database, &OLD.into()).unwrap();
+        let transaction = begin(&database).unwrap();
+        for seq in 1..=entries {
+            transaction.open_table(EVENTS).unwrap().insert(seq, b"".as_slice()).unwrap();
+        }
+        transaction.commit().unwrap();
+        database
+    }
+
+    #[test]
+    fn the_new_key_chains_from_the_first_entry_after_it_came() {
+        for entries in [0, 1, 2] {
+            let database = ledger(entries);
+            let keys = Keys::settle(&database, &Keyring::new(NEW).replacing(OLD)).unwrap();
+            let again = Keys::settle(&database, &NEW.into()).unwrap();
+            for seq in 1..=entries + 2 {
+                let by = if seq <= entries { OLD.chain() } else { NEW.chain() };
+                assert_eq!((keys.chain(Seq(seq)), again.chain(Seq(seq))), (&by, &by), "{seq} of {entries}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_under_other_keys_is_noticed_also_when_its_root_key_is_the_same() {
+        let database = ledger(1);
+        let first = Keys::settle(&database, &OLD.into()).unwrap();
+        first.check(&database).unwrap();
+        assert!(matches!(first.check(&ledger(1)), Err(StoreError::Keys)));
+        let second = Keys::settle(&database, &Keyring::new(NEW).replacing(OLD)).unwrap();
+        assert!(matches!(first.check(&database), Err(StoreError::OtherKey { .. })));
+        // The old key came back: it is the third generation now.
+        let third = Keys::settle(&database, &Keyring::new(OLD).replacing(NEW)).unwrap();
+        assert!(matches!(first.check(&database), Err(StoreError::Keys)));
+        assert!(matches!(second.check(&database), Err(StoreError::OtherKey { .. })));
+        third.check(&database).unwrap();
+    }
+}

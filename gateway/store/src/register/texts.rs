@@ -152,3 +152,27 @@ fn field(code: u8) -> Option<TextField> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If this fails, texts that were written are read as something else.
+    #[test]
+    fn a_field_keeps_its_number_for_ever() {
+        let fields = [
+            TextField::Note,
+            TextField::Reason,
+            TextField::Address,
+            TextField::Agent,
+            TextField::Claim,
+            TextField::DeviceInfo,
+            TextField::Response,
+            TextField::Document,
+        ];
+        for (number, known) in (0..).zip(fields) {
+            assert_eq!((code(known), field(number)), (number, Some(known)));
+        }
+        assert_eq!(field(8), None);
+    }
+}

@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
@@ -76,13 +76,15 @@ impl Campus {
         // What the file system says the time is: the key was written just now.
         let now = moment(fs::metadata(&key).unwrap().modified().unwrap());
         let clock: Arc<dyn Clock> = Arc::new(Still(now));
-        let root = RootKey::new(KEY);
-        let (pseudonyms, policy) = (root.pseudonyms(), Policy::default());
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let store = open(&data, &clock);
+        let (pseudonyms, policy) = (store.pseudonyms(), Policy::default());
         let sample = sample::campus(size, &pseudonyms, &policy, now, &TimeZone::UTC).unwrap();
         let secret = |device: &DeviceId| (device.clone(), format!("secret of {device}"));
         let devices = sample.rooms.iter().map(|room| secret(&room.device)).collect();
         let campus = Campus { folder, sample, devices, mqtt, clock };
-        campus.write();
+        campus.write(&store);
         campus
     }
 
@@ -92,18 +94,9 @@ impl Campus {
         OpenOptions::new().append(true).open(path).unwrap().write_all(section.as_bytes()).unwrap();
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn open(&self) -> Store {
-        let root = RootKey::new(KEY);
-        Store::open(&self.data(), root.chain(), Arc::clone(&self.clock), Box::new(|_| {})).unwrap()
-    }
-
-    fn write(&self) {
-        fs::create_dir(self.data()).unwrap();
-        let hash = |secret: &str| blake3::hash(secret.as_bytes()).to_hex().to_string();
+    fn write(&self, store: &Store) {
+        let secrets = store.secrets();
+        let hash = |secret: &str| secrets.device(secret.as_bytes());
         let teacher =
             Credential::Password { user: self.sample.teacher, hash: hash_password(PASSWORD).unwrap() };
         let credentials = self
@@ -114,7 +107,6 @@ impl Campus {
             .collect();
         let (sender, receiver) = channel();
         let append = Append::new(self.sample.events.clone(), move |appended| sender.send(appended).unwrap());
-        let store = self.open();
         assert!(store.append(Append { credentials, ..append }).is_ok());
         assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
     }
@@ -126,7 +118,8 @@ impl Campus {
             Event::Unmatched(kept) => kept.scan.scan_id,
             _ => None,
         };
-        let entries = self.open().entries(Seq(1), ALL).unwrap();
+        let store = open(&self.folder.path().join("data"), &self.clock);
+        let entries = store.entries(Seq(1), ALL).unwrap();
         entries.into_iter().filter_map(|entry| scan_id(entry.event)).collect()
     }
 }
@@ -135,6 +128,10 @@ impl Default for Campus {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn open(data: &Path, clock: &Arc<dyn Clock>) -> Store {
+    Store::open(data, RootKey::new(KEY), Arc::clone(clock), Box::new(|_| {})).unwrap()
 }
 
 fn moment(time: SystemTime) -> Moment {

@@ -32,7 +32,7 @@ use rollcall_domain::ports::{Clock, NotTaken, ScanIntake as _, ScanResult, Submi
 use rollcall_domain::roster::{Days, Link};
 use rollcall_domain::scan::{Method, RawScan};
 use rollcall_domain::timetable::Plan;
-use rollcall_store::{Append, Appended, ChainKey, Store};
+use rollcall_store::{Append, Appended, RootKey, Store};
 use tokio::sync::{mpsc, oneshot};
 
 pub const SESSION: SessionId = SessionId(1);
@@ -68,7 +68,7 @@ pub fn start() -> Moment {
 }
 
 pub fn open(folder: &Path, clock: Arc<TestClock>) -> Store {
-    Store::open(folder, ChainKey([1; 32]), clock, Box::new(|_| {})).unwrap()
+    Store::open(folder, RootKey::new([1; 32]), clock, Box::new(|_| {})).unwrap()
 }
 
 pub fn clock_at(minute: i64) -> Arc<TestClock> {

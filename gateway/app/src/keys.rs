@@ -96,8 +96,6 @@ fn make(path: &Path, random: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Roo
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use rollcall_store::ChainKey;
-
     use super::*;
 
     fn bytes(fill: u8) -> impl FnOnce(&mut [u8]) -> Result<()> {
@@ -113,8 +111,7 @@ mod tests {
     }
 
     fn same(one: &RootKey, other: &RootKey) -> bool {
-        let (ChainKey(one), ChainKey(other)) = (one.chain(), other.chain());
-        one == other
+        one.fingerprint() == other.fingerprint()
     }
 
     #[test]

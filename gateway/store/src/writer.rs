@@ -91,6 +91,8 @@ struct Writer {
     reseal: Reseal,
     /// How long nothing else may come before the next step: a disk that refused is left in peace.
     reseal_after: Duration,
+    /// How many appends the last batch had.
+    last_batch: usize,
 }
 
 /// What is to be told once the transaction is on disk.
@@ -111,7 +113,7 @@ pub(crate) fn start(
     let queue = Queue { sender, length: Arc::clone(&length) };
     let index = Index::of(&parts.views);
     let (reseal, reseal_after) = (Reseal::default(), Duration::ZERO);
-    let mut writer = Writer { ledger, parts, length, index, head, reseal, reseal_after };
+    let mut writer = Writer { ledger, parts, length, index, head, reseal, reseal_after, last_batch: 0 };
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
     Ok((queue, thread.map_err(StoreError::Thread)?))
 }
@@ -150,6 +152,21 @@ impl Writer {
             self.ledger.set_up(false);
             self.recover();
         }
+    }
+
+    /// What has gathered. Those who were answered a moment ago may be about to bring more: a batch that is
+    /// much smaller than the one before gives them that moment, and a lone append waits for nobody.
+    fn gather(&self, first: Append, receiver: &Receiver<Append>) -> Vec<Append> {
+        let mut batch = Vec::with_capacity(self.last_batch + 1);
+        batch.push(first);
+        for _ in 0..MOMENT {
+            batch.extend(receiver.try_iter().take(BATCH - batch.len()));
+            if batch.len() * 2 >= self.last_batch {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        batch
     }
 
     fn take(&mut self, first: Append, receiver: &Receiver<Append>) {

@@ -61,10 +61,10 @@ impl Bench {
         let folder = tempfile::tempdir()?;
         let root = RootKey::new([42; RootKey::BYTES]);
         let clock = Arc::new(Morning(now()));
-        let store = Store::open(folder.path(), root.chain(), clock, Box::new(|_| {}))?;
-        let (pseudonyms, device) = (root.pseudonyms(), DeviceId::parse("door-1")?);
+        let store = Store::open(folder.path(), root, clock, Box::new(|_| {}))?;
+        let (pseudonyms, device) = (store.pseudonyms(), DeviceId::parse("door-1")?);
         let sessions = vec![(Line::default(), 2); usize::try_from(SESSIONS)?];
-        let mut bench =
+        let bench =
             Bench { folder, store, pseudonyms, device, sessions, scans: 0, answers: sync_channel(65_536) };
         for id in 1..=SESSIONS {
             let events = [created(id), opened()].map(|event| new(Event::Session(SessionId(id), event)));

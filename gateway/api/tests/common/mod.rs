@@ -36,7 +36,7 @@ use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::{Clock, Health, HealthSource};
 use rollcall_domain::roster::{Days, Link};
 use rollcall_domain::timetable::Plan;
-use rollcall_store::{Append, Appended, ChainKey, Credential, Store};
+use rollcall_store::{Append, Appended, Credential, RootKey, Store};
 use tempfile::TempDir;
 
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -125,7 +125,8 @@ async fn start(pages: fn(&mut ServiceConfig), change: fn(&mut Options)) -> Gatew
     let on_commit = Box::new(move |commit: rollcall_store::Commit| {
         fed.committed(commit.entries, commit.took, commit.last.0);
     });
-    let store = Arc::new(Store::open(folder.path(), ChainKey([1; 32]), clock.clone(), on_commit).unwrap());
+    let store =
+        Arc::new(Store::open(folder.path(), RootKey::new([1; 32]), clock.clone(), on_commit).unwrap());
     fill(&store, clock.now()).await;
     let (supervisor, intake) = Supervisor::launch(
         Arc::clone(&store),

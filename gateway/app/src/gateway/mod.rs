@@ -46,7 +46,6 @@ pub(crate) struct Seed<'a> {
 /// A running gateway.
 pub(crate) struct Gateway {
     store: Arc<Store>,
-    pseudonyms: Pseudonyms,
     http: Http,
     mqtt: Mqtt,
     portal: Option<Portal>,
@@ -80,17 +79,17 @@ impl Gateway {
         let metrics = Metrics::new().context("cannot set up the metrics")?;
         let counted = metrics.clone();
         let on_commit = move |Commit { entries, took, last }| counted.committed(entries, took, last.0);
-        let store = Store::open(data, keys.chain(), Arc::clone(&clock), Box::new(on_commit))?;
+        let store = Store::open(data, keys.clone(), Arc::clone(&clock), Box::new(on_commit))?;
         let store = Arc::new(store);
         let given = environment.admin_password.as_ref().map(Secret::reveal);
-        first_admin::ensure(&store, &keys.pseudonyms(), data, given).await?;
+        first_admin::ensure(&store, &store.pseudonyms(), data, given).await?;
         let counted = metrics.clone();
         let on_answer = move |result: &ScanResult| counted.scan("device", outcome(result));
         let (supervisor, intake) = Supervisor::launch(
             Arc::clone(&store),
             Arc::clone(&clock),
             settings.policy(),
-            keys.pseudonyms(),
+            store.pseudonyms(),
             Box::new(on_answer),
         );
         let intake = Arc::new(intake);
@@ -104,22 +103,22 @@ impl Gateway {
             watches: supervisor.recipient(),
             clock,
             metrics,
-            pseudonyms: keys.pseudonyms(),
+            pseudonyms: store.pseudonyms(),
             token_key: keys.tokens(),
             parts,
             options: Options::of(settings, env!("CARGO_PKG_VERSION")),
         })
         .context("cannot start the API")?;
         let http = Http::start(api, settings.http.listen)?;
-        Ok(Gateway { store, pseudonyms: keys.pseudonyms(), http, mqtt, portal })
+        Ok(Gateway { store, http, mqtt, portal })
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
         Addresses { http: self.http.address, mqtt: self.mqtt.address }
     }
 
-    pub(crate) fn pseudonyms(&self) -> &Pseudonyms {
-        &self.pseudonyms
+    pub(crate) fn pseudonyms(&self) -> Pseudonyms {
+        self.store.pseudonyms()
     }
 
     /// Writes a sample campus, with its passwords and its devices' secrets.
@@ -135,7 +134,7 @@ impl Gateway {
             credentials.extend(hashed);
         }
         for (device, secret) in secrets {
-            let hash = random::secret_hash(secret);
+            let hash = self.store.secrets().device(secret.as_bytes());
             credentials.push(Credential::DeviceSecret { device: device.clone(), hash });
         }
         ledger::write(&self.store, events, credentials).await
@@ -198,9 +197,9 @@ mod tests {
             let held = Arc::clone(&gateway.store);
             let last = held.last();
             gateway.stop().await;
-            let chain = RootKey::new([7; RootKey::BYTES]).chain();
+            let root = RootKey::new([7; RootKey::BYTES]);
             let store =
-                Store::open(folder.path(), chain, Arc::new(RealClock::new()), Box::new(|_| {})).unwrap();
+                Store::open(folder.path(), root, Arc::new(RealClock::new()), Box::new(|_| {})).unwrap();
             assert_eq!(store.last(), last);
             assert!(!held.is_up());
         });

@@ -27,13 +27,3 @@ pub(crate) fn device_secret() -> Result<String> {
     fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-
-/// What the register keeps of a device's secret. It is random, so a plain hash cannot be guessed back.
-pub(crate) fn secret_hash(secret: &str) -> String {
-    blake3::hash(secret.as_bytes()).to_hex().to_string()
-}
-
-/// Whether a secret is the one of this hash, in the same time whatever is wrong.
-pub(crate) fn secret_fits(secret: &[u8], hash: &str) -> bool {
-    blake3::Hash::from_hex(hash).is_ok_and(|known| known == blake3::hash(secret))
-}

@@ -93,7 +93,7 @@ async fn seed(
 ) -> Result<(Sample, Vec<(DeviceId, String)>)> {
     let settings = &loaded.settings;
     let (policy, zone) = (settings.policy(), &settings.campus.timezone);
-    let sample = sample::campus(Size::default(), gateway.pseudonyms(), &policy, clock.now(), zone)?;
+    let sample = sample::campus(Size::default(), &gateway.pseudonyms(), &policy, clock.now(), zone)?;
     let passwords = [(sample.teacher, &people.teacher), (sample.student, &people.student)];
     let mut devices = Vec::new();
     for room in &sample.rooms {

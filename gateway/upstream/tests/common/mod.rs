@@ -28,7 +28,7 @@ use rollcall_domain::policy::SessionRules;
 use rollcall_domain::ports::Clock;
 use rollcall_domain::roster::{Days, Link};
 use rollcall_domain::timetable::Plan;
-use rollcall_store::{Append, Appended, ChainKey, Store};
+use rollcall_store::{Append, Appended, RootKey, Store};
 use rollcall_upstream::{Backoff, Campus, Portal, PortalSettings, Sender, Status, run};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -158,7 +158,7 @@ impl Gateway {
     pub fn open(folder: &Path) -> Gateway {
         let now = moment("2026-11-21T03:00:00Z");
         let clock: Arc<dyn Clock> = Arc::new(TestClock(AtomicI64::new(now.millis())));
-        let store = Store::open(folder, ChainKey([3; 32]), Arc::clone(&clock), Box::new(|_| {})).unwrap();
+        let store = Store::open(folder, RootKey::new([3; 32]), Arc::clone(&clock), Box::new(|_| {})).unwrap();
         Gateway { store: Arc::new(store), clock }
     }
 

@@ -1,4 +1,5 @@
-//! A disk that can be told to fail: the ledger's name leads to a file in memory, which can be sealed.
+//! A disk that can be told to fail: the name of the ledger, or of another file, leads to a file in memory,
+//! which can be sealed.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -10,13 +11,19 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 pub struct Disk {
     folder: tempfile::TempDir,
     memory: File,
+    name: &'static str,
 }
 
 impl Disk {
     pub fn new() -> Self {
+        Disk::of("ledger.redb")
+    }
+
+    /// With this file on it.
+    pub fn of(name: &'static str) -> Self {
         let memory = memfd_create("ledger", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap().into();
-        let disk = Disk { folder: tempfile::tempdir().unwrap(), memory };
-        symlink(disk.memory_path(), disk.ledger()).unwrap();
+        let disk = Disk { folder: tempfile::tempdir().unwrap(), memory, name };
+        symlink(disk.memory_path(), disk.file()).unwrap();
         disk
     }
 
@@ -24,8 +31,8 @@ impl Disk {
         self.folder.path()
     }
 
-    fn ledger(&self) -> PathBuf {
-        self.folder.path().join("ledger.redb")
+    fn file(&self) -> PathBuf {
+        self.folder.path().join(self.name)
     }
 
     fn memory_path(&self) -> String {
@@ -42,20 +49,20 @@ impl Disk {
         fcntl_add_seals(&self.memory, SealFlags::WRITE | SealFlags::GROW).unwrap();
     }
 
-    /// From now on the ledger cannot even be opened.
+    /// From now on the file cannot even be opened.
     pub fn pull_out(&self) {
-        fs::remove_file(self.ledger()).unwrap();
+        fs::remove_file(self.file()).unwrap();
     }
 
     /// What is on the disk now.
     pub fn copy_to(&self, folder: &Path) {
-        fs::copy(self.memory_path(), folder.join("ledger.redb")).unwrap();
+        fs::copy(self.memory_path(), folder.join(self.name)).unwrap();
     }
 
-    /// The ledger can be written again; it is the one in this folder.
+    /// The file can be written again; it is the one in this folder.
     pub fn put_in(&self, folder: &Path) {
         let next = self.folder.path().join("next");
-        symlink(folder.join("ledger.redb"), &next).unwrap();
-        fs::rename(next, self.ledger()).unwrap();
+        symlink(folder.join(self.name), &next).unwrap();
+        fs::rename(next, self.file()).unwrap();
     }
 }

@@ -52,6 +52,10 @@ pub enum StoreError {
     DamagedViews,
     #[error("the views have stopped following the ledger; restart the gateway")]
     Views,
+    #[error("the evidence is damaged")]
+    DamagedEvidence,
+    #[error("the file holds something else, or was written by another version")]
+    NotEvidence,
     #[error("cannot start a thread of the store: {0}")]
     Thread(std::io::Error),
 }

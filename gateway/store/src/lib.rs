@@ -13,6 +13,7 @@
 mod append;
 mod codec;
 mod error;
+pub mod evidence;
 mod follow;
 mod index;
 mod keys;
@@ -38,6 +39,7 @@ use ledger::Ledger;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
 pub use error::StoreError;
+pub use evidence::Evidence;
 pub use keys::{Fingerprint, Keyring, RootKey};
 pub use register::{Register, Template, Text};
 pub use secrets::{SecretHash, Secrets};
@@ -49,6 +51,7 @@ pub use writer::{Commit, Full, OnCommit};
 pub struct Store {
     ledger: Arc<Ledger>,
     views: Views,
+    evidence: Evidence,
     /// Absent once it is closed.
     queue: RwLock<Option<writer::Queue>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -68,12 +71,13 @@ impl Store {
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
         let ledger = Arc::new(Ledger::open(folder, &keys.into())?);
+        let evidence = Evidence::start(folder, Arc::clone(&clock))?;
         let (views, follower, following, head) = follow::start(folder, &ledger, Arc::clone(&clock))?;
         ledger.set_last(head.last);
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
         let (queue, writing) = writer::start(Arc::clone(&ledger), head, parts)?;
         let threads = Mutex::new(vec![writing, following]);
-        Ok(Store { ledger, views, queue: RwLock::new(Some(queue)), threads })
+        Ok(Store { ledger, views, evidence, queue: RwLock::new(Some(queue)), threads })
     }
 
     /// Whether a ledger lies in `folder`.
@@ -109,10 +113,16 @@ impl Store {
             }
         }
         self.ledger.close();
+        self.evidence.close();
     }
 
     pub fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// What devices sent, as it came. Until its limits are set, nothing goes.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
     }
 
     /// What identifies people.

@@ -1,5 +1,6 @@
 //! What can go wrong with the files.
 
+use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -8,10 +9,16 @@ use crate::keys::Fingerprint;
 
 #[derive(Debug, Error)]
 pub enum StoreError {
-    #[error(
-        "cannot open {path}: {why}; check that the folder belongs to this user and no other gateway uses it"
-    )]
+    #[error("cannot open {path}: {why}; check that the folder is there and belongs to this user")]
     Open { path: PathBuf, why: Box<redb::Error> },
+    #[error("{path} is in use: stop the gateway or the rollcall command that has it open, then try again")]
+    InUse { path: PathBuf },
+    #[error("{path} is damaged or was cut short ({why}): keep it, and restore a backup")]
+    NotWhole { path: PathBuf, why: Box<redb::Error> },
+    #[error(
+        "{path} was written by another version of the storage engine ({why}); install that version again"
+    )]
+    OtherEngine { path: PathBuf, why: Box<redb::Error> },
     #[error("the store cannot be read or written: {0}")]
     Engine(Box<redb::Error>),
     #[error(
@@ -41,6 +48,10 @@ pub enum StoreError {
     #[error("the machine gives no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(
+        "the ledger ends before entry {seq}, which the views have seen: bring the file back that was there, or, to go on with this one, delete views.redb"
+    )]
+    Short { seq: u64 },
+    #[error(
         "the ledger was written by a newer version (format {found}, this one knows up to {known}); install that version again"
     )]
     Newer { found: u8, known: u8 },
@@ -50,14 +61,49 @@ pub enum StoreError {
     Down,
     #[error("a row of the views is damaged; they are being made anew")]
     DamagedViews,
-    #[error("the views have stopped following the ledger; restart the gateway")]
-    Views,
     #[error("the evidence is damaged")]
     DamagedEvidence,
     #[error("the file holds something else, or was written by another version")]
     NotEvidence,
+    #[error("a part of the store panicked; it is opened anew, please report this")]
+    Panicked,
     #[error("cannot start a thread of the store: {0}")]
-    Thread(std::io::Error),
+    Thread(io::Error),
+}
+
+impl StoreError {
+    pub(crate) fn opening(path: PathBuf, why: redb::Error) -> Self {
+        match &why {
+            redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path },
+            redb::Error::UpgradeRequired(_) => StoreError::OtherEngine { path, why: Box::new(why) },
+            redb::Error::Corrupted(_) => StoreError::NotWhole { path, why: Box::new(why) },
+            redb::Error::Io(error) if is_content(error) => StoreError::NotWhole { path, why: Box::new(why) },
+            _ => StoreError::Open { path, why: Box::new(why) },
+        }
+    }
+
+    /// Whether it is what lies in the file that is wrong, not the disk.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            StoreError::NotWhole { .. }
+            | StoreError::OtherEngine { .. }
+            | StoreError::DamagedViews
+            | StoreError::Panicked => true,
+            StoreError::Engine(error) => match &**error {
+                redb::Error::Io(error) => is_content(error),
+                redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::DatabaseAlreadyOpen => {
+                    false
+                }
+                _ => true,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// What reading a file that is not whole, or not a database, comes to.
+fn is_content(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 impl<E: Into<redb::Error>> From<E> for StoreError {

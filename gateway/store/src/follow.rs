@@ -2,10 +2,10 @@
 //!
 //! Promises: entries arrive in order, and those of one commit at once; memory holds only so many of those
 //! that wait, and the rest is read from the ledger; when the views are far behind, the writer waits for
-//! them; views that cannot be read or written any more are opened again, and made anew if need be, while
-//! readers keep what they have.
+//! them, unless they are stuck; views that cannot be written any more are opened again; those whose rows are
+//! damaged are made anew while readers keep what they have; what is shown never goes back.
 //!
-//! Refuses: holding up an acknowledgement, but for that.
+//! Refuses: holding up an acknowledgement, but for that; filling the disk.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,11 @@ use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
+use crate::caught::{caught, let_go};
+use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
+use crate::reserve::Reserve;
 use crate::views::{Views, ViewsFile};
 
 /// Entries that may wait in memory.
@@ -32,8 +35,6 @@ const MANY: usize = 256;
 const GATHER: Duration = Duration::from_millis(10);
 /// How long rows may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);
-/// How long to wait before trying a disk again that refused.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// What a commit wrote; the writer and the views share it.
 pub(crate) type Batch = Vec<Arc<[Entry]>>;
@@ -47,9 +48,20 @@ struct Waiting {
     end: Head,
     /// How far the views are.
     seen: Seq,
+    /// They are being opened again or made anew, and show nothing new until that is done.
+    mending: bool,
+    /// They wait for the ledger, or for room on the disk.
+    pausing: bool,
     closed: bool,
     /// The thread has ended.
     gone: bool,
+}
+
+impl Waiting {
+    /// Whether it is of no use to wait for them.
+    fn is_stuck(&self) -> bool {
+        self.mending || self.pausing || self.gone
+    }
 }
 
 #[derive(Default)]
@@ -69,11 +81,10 @@ impl Shared {
         changed
     }
 
-    /// Waits until it holds, or the thread has ended.
-    fn wait_until(&self, holds: impl Fn(&Waiting) -> bool) -> Result<(), StoreError> {
-        let wait = |waiting: &mut Waiting| !holds(waiting) && !waiting.gone;
-        let waiting = self.changed.wait_while(self.lock(), wait).unwrap_or_else(PoisonError::into_inner);
-        if holds(&waiting) { Ok(()) } else { Err(StoreError::Views) }
+    /// Waits until it holds, or the views are stuck.
+    fn wait_until(&self, holds: impl Fn(&Waiting) -> bool) {
+        let wait = |waiting: &mut Waiting| !holds(waiting) && !waiting.is_stuck();
+        drop(self.changed.wait_while(self.lock(), wait).unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -92,15 +103,14 @@ impl Follower {
                 waiting.batches.push_back((end, batch));
             }
         });
-        let is_near = |waiting: &Waiting| waiting.end.last.0 - waiting.seen.0 <= FAR_BEHIND;
-        if let Err(error) = self.0.wait_until(is_near) {
-            tracing::error!(%error, "the views are behind");
-        }
+        self.0.wait_until(|waiting| waiting.end.last.0.saturating_sub(waiting.seen.0) <= FAR_BEHIND);
     }
 
-    /// Returns once everything that was handed over is in the views.
-    pub(crate) fn caught_up(&self) -> Result<(), StoreError> {
-        self.0.wait_until(|waiting| waiting.seen >= waiting.end.last)
+    /// Returns once everything that was handed over is in the views, or they are stuck.
+    pub(crate) fn caught_up(&self) {
+        // It may be the ledger that they waited for.
+        self.0.change(|waiting| waiting.pausing = false);
+        self.0.wait_until(|waiting| waiting.seen >= waiting.end.last);
     }
 }
 
@@ -110,24 +120,36 @@ impl Drop for Follower {
     }
 }
 
-/// Brings the views to the end of the ledger, and starts the thread that keeps them there.
+/// Brings the views to the end of the ledger, if there is room for them, and starts the thread that keeps
+/// them there.
 pub(crate) fn start(
-    folder: &std::path::Path,
+    place: &Place,
+    reserve: Arc<Reserve>,
     ledger: &Arc<Ledger>,
     clock: Arc<dyn Clock>,
-) -> Result<(Views, Follower, JoinHandle<()>, Head), StoreError> {
-    let file = ViewsFile::open(folder, |head| ledger.has(head))?;
+) -> Result<(Views, Follower, JoinHandle<()>), StoreError> {
+    let file = ViewsFile::open(place, |head| ledger.has(head))?;
     let views = Views::new(file.snapshot()?);
     let shared = Arc::new(Shared::default());
     let lasting_since = clock.monotonic();
     let (ledger, shown) = (Arc::clone(ledger), views.clone());
-    let mut following =
-        Following { ledger, shared: Arc::clone(&shared), clock, views, file, lasting_since, last_commit: 0 };
-    while following.step_from_ledger(AT_ONCE)? {}
+    let (following_shared, retry) = (Arc::clone(&shared), place.retry);
+    let mut following = Following {
+        ledger,
+        shared: following_shared,
+        clock,
+        views,
+        file,
+        lasting_since,
+        last_commit: 0,
+        reserve,
+        retry,
+    };
+    following.begin()?;
     let end = following.file.head();
     shared.change(|waiting| (waiting.end, waiting.seen) = (end, end.last));
     let thread = std::thread::Builder::new().name("views".to_owned()).spawn(move || following.run());
-    Ok((shown, Follower(shared), thread.map_err(StoreError::Thread)?, end))
+    Ok((shown, Follower(shared), thread.map_err(StoreError::Thread)?))
 }
 
 struct Following {
@@ -140,6 +162,8 @@ struct Following {
     lasting_since: Duration,
     /// How many entries the last commit brought.
     last_commit: usize,
+    reserve: Arc<Reserve>,
+    retry: Duration,
 }
 
 /// What there is to do.
@@ -151,6 +175,17 @@ enum Work {
     End,
 }
 
+/// Why it is not done.
+enum Trouble {
+    /// The store is closed, and the views have seen everything.
+    End,
+    /// The disk is nearly full.
+    Room,
+    /// The ledger cannot be read.
+    Ledger(StoreError),
+    Views(StoreError),
+}
+
 impl Drop for Following {
     fn drop(&mut self) {
         self.shared.change(|waiting| waiting.gone = true);
@@ -158,20 +193,48 @@ impl Drop for Following {
 }
 
 impl Following {
+    /// What is left from last time.
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let mut anew = false;
+        loop {
+            match self.step_from_ledger(AT_ONCE) {
+                Ok(true) => {}
+                Ok(false) | Err(Trouble::Room | Trouble::End) => return Ok(()),
+                Err(Trouble::Views(error)) if error.is_damage() && !anew => {
+                    tracing::warn!(%error, "rows of the views are damaged; they are made anew");
+                    self.file.make_anew()?;
+                    self.views.show(self.file.snapshot()?);
+                    anew = true;
+                }
+                Err(Trouble::Ledger(error) | Trouble::Views(error)) => return Err(error),
+            }
+        }
+    }
+
     fn run(mut self) {
         loop {
-            let done = match self.next() {
+            let work = self.next();
+            // Before anything is written into what somebody could not read.
+            let done = self.look_into_doubts().and_then(|()| match work {
                 Work::Batches(batches) => self.step(&batches),
                 Work::Gap(entries) => self.step_from_ledger(entries.min(AT_ONCE)).map(|_more| ()),
-                Work::MakeLasting => self.commit(self.file.head()),
-                Work::End => return self.finish(),
+                Work::MakeLasting => self.make_lasting(),
+                Work::End => Err(Trouble::End),
+            });
+            let whole = !matches!(done, Err(Trouble::Views(_)));
+            let goes_on = match done {
+                Ok(()) => true,
+                Err(Trouble::End) => false,
+                Err(Trouble::Room) => self.pause(),
+                Err(Trouble::Ledger(error)) => {
+                    tracing::warn!(%error, "the views wait for the ledger");
+                    self.pause()
+                }
+                Err(Trouble::Views(error)) => self.mend(&error),
             };
-            if let Err(error) = done {
-                tracing::error!(%error, "the views cannot be brought forward; they are opened again");
-                self.open_again();
+            if !goes_on {
+                return if whole { self.finish() } else { let_go(self) };
             }
-            let seen = self.views.seen();
-            self.shared.change(|waiting| waiting.seen = seen);
         }
     }
 
@@ -213,62 +276,118 @@ impl Following {
         }
     }
 
-    fn step(&mut self, batches: &[(Head, Batch)]) -> Result<(), StoreError> {
-        let latest = self.views.now();
-        self.last_commit = 0;
-        for entries in batches.iter().flat_map(|(_, batch)| batch) {
-            self.file.fold(&latest, entries)?;
-            self.last_commit += entries.len();
-        }
-        drop(latest);
-        batches.last().map_or(Ok(()), |(end, _)| self.commit(*end))
+    fn step(&mut self, batches: &[(Head, Batch)]) -> Result<(), Trouble> {
+        let Some((end, _)) = batches.last() else { return Ok(()) };
+        self.last_commit = batches.iter().flat_map(|(_, batch)| batch).map(|entries| entries.len()).sum();
+        let entries = batches.iter().flat_map(|(_, batch)| batch).map(AsRef::as_ref);
+        self.take(entries, *end)
     }
 
     /// Tells whether there may be more.
-    fn step_from_ledger(&mut self, most: usize) -> Result<bool, StoreError> {
+    fn step_from_ledger(&mut self, most: usize) -> Result<bool, Trouble> {
         let mut entries = Vec::new();
-        let end = self.ledger.walk_some(self.file.head(), most, |entry| entries.push(entry))?;
-        if entries.is_empty() {
-            return Ok(false);
+        let read = caught(|| self.ledger.walk_some(self.file.head(), most, |entry| entries.push(entry)));
+        let end = read.map_err(Trouble::Ledger)?;
+        if !entries.is_empty() {
+            self.take([entries.as_slice()].into_iter(), end)?;
         }
-        let latest = self.views.now();
-        self.file.fold(&latest, &entries)?;
-        drop(latest);
-        self.commit(end)?;
         Ok(entries.len() == most)
     }
 
-    fn commit(&mut self, end: Head) -> Result<(), StoreError> {
+    /// Folds entries in; afterwards they are in the rows, and shown.
+    fn take<'a>(&mut self, all: impl Iterator<Item = &'a [Entry]>, end: Head) -> Result<(), Trouble> {
+        if !self.reserve.has_room() {
+            return Err(Trouble::Room);
+        }
+        let file = &mut self.file;
+        let folded = caught(|| {
+            let latest = file.snapshot()?;
+            all.into_iter().try_for_each(|entries| file.fold(&latest, entries))
+        });
+        folded.map_err(Trouble::Views)?;
+        self.commit(end)
+    }
+
+    fn make_lasting(&mut self) -> Result<(), Trouble> {
+        if !self.reserve.has_room() {
+            return Err(Trouble::Room);
+        }
+        self.commit(self.file.head())
+    }
+
+    fn commit(&mut self, end: Head) -> Result<(), Trouble> {
         let now = self.clock.monotonic();
         let lasting = now.saturating_sub(self.lasting_since) >= LASTING;
-        self.file.commit(end, lasting)?;
+        caught(|| self.file.commit(end, lasting)).map_err(Trouble::Views)?;
         if lasting {
             self.lasting_since = now;
         }
-        self.views.show(self.file.snapshot()?);
+        self.show()
+    }
+
+    /// Rows that are opened again or made anew are shown once they are as far as those before them: the
+    /// writer has forgotten what was shown, and nobody who has seen something shall see it vanish.
+    fn show(&mut self) -> Result<(), Trouble> {
+        let last = self.file.head().last;
+        if last >= self.views.seen() {
+            self.views.show(self.file.snapshot().map_err(Trouble::Views)?);
+            self.file.let_go_of_those_before();
+            self.shared.change(|waiting| {
+                (waiting.mending, waiting.pausing, waiting.seen) = (false, false, last);
+            });
+        }
         Ok(())
     }
 
-    /// Goes on from what is on disk; if that cannot be read, from nothing.
-    fn open_again(&mut self) {
+    fn look_into_doubts(&self) -> Result<(), Trouble> {
+        if self.views.take_doubt() { Err(Trouble::Views(StoreError::DamagedViews)) } else { Ok(()) }
+    }
+
+    /// Opens the file again or makes it anew; tells whether there is anyone to go on for.
+    fn mend(&mut self, error: &StoreError) -> bool {
+        tracing::error!(%error, "the views cannot be brought forward; what is shown stays as it is meanwhile");
+        let (again, closed) = self.shared.change(|waiting| {
+            let again = std::mem::replace(&mut waiting.mending, true);
+            (again, waiting.closed)
+        });
+        if closed {
+            return false;
+        }
+        // What fails again before it has come to show anything is not tried in a circle.
+        if again && !self.pause() {
+            return false;
+        }
         loop {
-            let ledger = Arc::clone(&self.ledger);
-            match self.file.open_again(|head| ledger.has(head)) {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, "the views cannot be opened yet; trying again"),
+            let mended = if error.is_damage() {
+                caught(|| self.file.make_anew())
+            } else {
+                caught(|| self.file.open_again(|head| self.ledger.has(head)))
+            };
+            match mended.map_err(Trouble::Views).and_then(|()| self.show()) {
+                Err(Trouble::Views(error)) => {
+                    tracing::warn!(%error, "the views cannot be opened yet; trying again");
+                }
+                _ => return true,
             }
-            let waiting = self.shared.lock();
-            if waiting.closed {
-                return;
+            if !self.pause() {
+                return false;
             }
-            drop(self.shared.changed.wait_timeout(waiting, RETRY));
         }
     }
 
+    /// Waits before something is tried again; tells whether there is anyone to try it for.
+    fn pause(&self) -> bool {
+        self.shared.change(|waiting| waiting.pausing = true);
+        let wait = |waiting: &mut Waiting| waiting.pausing && !waiting.closed;
+        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), self.retry, wait);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
     fn finish(mut self) {
-        if let Err(error) = self.file.commit(self.file.head(), true) {
+        if let Err(error) = caught(|| self.file.commit(self.file.head(), true)) {
             tracing::warn!(%error, "the last rows of the views are not on disk; they will be made again");
         }
+        let_go(self);
     }
 }
 

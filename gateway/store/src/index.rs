@@ -1,22 +1,31 @@
 //! What the writer must know of everything that was ever written.
 //!
-//! Promises: says the same of an entry whether it was just staged or is folded into the views.
+//! Promises: says the same of an entry whether it was just staged, is folded into the views, or can only be
+//! read from the ledger because the views cannot.
+//!
+//! Refuses: growing with the ledger. What the views have seen is forgotten.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rollcall_domain::event::{Entry, Event, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::scan::DedupKey;
 
+use crate::append::Append;
+use crate::caught::caught;
 use crate::error::StoreError;
-use crate::views::{Scans, Snapshot, Views};
+use crate::ledger::{Head, Ledger};
+use crate::views::{Snapshot, Views};
 
 /// Versions of sessions that are remembered; of others they are read from the views.
 const VERSIONS: usize = 16_384;
+/// Entries that are read from the ledger at a time.
+const AT_ONCE: usize = 16_384;
 
 pub(crate) struct Index {
     views: Views,
+    ledger: Arc<Ledger>,
     /// Of entries that the views have not seen yet.
     scans: HashMap<DedupKey, Seq>,
     /// The same, in order, so that what the views have seen can be forgotten.
@@ -25,68 +34,157 @@ pub(crate) struct Index {
     last: Seq,
 }
 
-/// What the views showed when a batch began: all that is not there yet is in the index.
-pub(crate) struct Seen {
-    views: Arc<Snapshot>,
-    scans: Scans,
+/// What has to be known before some appends are staged.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    keys: BTreeSet<DedupKey>,
+    sessions: BTreeSet<SessionId>,
+}
+
+/// Of the keys that a batch asks for, those that the views have. Everything else is in the index.
+pub(crate) struct Known(HashMap<DedupKey, Seq>);
+
+impl Wanted {
+    pub(crate) fn by<'a>(appends: impl IntoIterator<Item = &'a Append>) -> Self {
+        let mut wanted = Wanted::default();
+        for append in appends {
+            wanted.keys.extend(append.dedup);
+            wanted.sessions.extend(append.expect.as_ref().map(|expect| expect.session));
+            wanted.sessions.extend(append.events.iter().filter_map(|new| session_of(&new.event)));
+        }
+        wanted
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.sessions.is_empty()
+    }
 }
 
 impl Index {
-    pub(crate) fn of(views: &Views) -> Self {
+    /// Of a ledger that ends at `head`, wherever the views are.
+    pub(crate) fn of(views: &Views, ledger: &Arc<Ledger>, head: Head) -> Result<Self, StoreError> {
+        let seen = views.now();
+        let (views, ledger) = (views.clone(), Arc::clone(ledger));
         let (scans, order, versions) = Default::default();
-        Index { views: views.clone(), scans, order, versions, last: views.seen() }
+        let mut index = Index { views, ledger, scans, order, versions, last: seen.last() };
+        let mut at = seen.head();
+        while at.last < head.last {
+            let mut entries = Vec::new();
+            at = index.ledger.walk_some(at, AT_ONCE, |entry| entries.push(entry))?;
+            let sessions = entries.iter().filter_map(|entry| session_of(&entry.event)).collect();
+            index.ask(&seen, Wanted { keys: BTreeSet::new(), sessions })?;
+            entries.iter().for_each(|entry| index.add(entry));
+        }
+        Ok(index)
     }
 
     /// To be called before each batch.
-    pub(crate) fn look(&mut self) -> Result<Seen, StoreError> {
+    pub(crate) fn look(&mut self, wanted: Wanted) -> Result<Known, StoreError> {
         let seen = self.views.now();
         while let Some((seq, key)) = self.order.pop_front() {
             if seq > seen.last() {
                 self.order.push_front((seq, key));
                 break;
             }
-            self.scans.remove(&key);
+            if self.scans.get(&key) == Some(&seq) {
+                self.scans.remove(&key);
+            }
         }
         // A version may only be forgotten when the views have it.
         if self.versions.len() > VERSIONS && self.order.is_empty() && self.last <= seen.last() {
             self.versions.clear();
         }
-        Ok(Seen { scans: seen.scans()?, views: seen })
+        self.ask(&seen, wanted)
+    }
+
+    /// Asks the views, or, if they cannot tell, the ledger: that takes a second for a million entries, but
+    /// nobody is turned away for what can be made anew.
+    fn ask(&mut self, seen: &Arc<Snapshot>, mut wanted: Wanted) -> Result<Known, StoreError> {
+        wanted.keys.retain(|key| !self.scans.contains_key(key));
+        wanted.sessions.retain(|session| !self.versions.contains_key(session));
+        let (known, versions) = match caught(|| ask_views(seen, &wanted)) {
+            Ok(found) => found,
+            Err(error) => {
+                self.views.doubt(seen, &error);
+                self.ask_ledger(&wanted)?
+            }
+        };
+        self.versions.extend(versions);
+        Ok(Known(known))
+    }
+
+    fn ask_ledger(&self, wanted: &Wanted) -> Result<Found, StoreError> {
+        let (mut known, mut versions) = Found::default();
+        if wanted.is_empty() {
+            return Ok((known, versions));
+        }
+        let most = usize::try_from(self.last.0).unwrap_or(usize::MAX);
+        self.ledger.walk_some(Head::START, most, |entry| {
+            if let Some(key) = carried(&entry.event).filter(|key| wanted.keys.contains(key)) {
+                known.entry(key).or_insert(entry.seq);
+            }
+            if let Event::Session(id, event) = &entry.event
+                && wanted.sessions.contains(id)
+            {
+                let version = versions.entry(*id).or_default();
+                *version = version_after(*version, event);
+            }
+        })?;
+        Ok((known, versions))
     }
 
     /// The first entry that carries this key.
-    pub(crate) fn first(&self, seen: &Seen, key: DedupKey) -> Result<Option<Seq>, StoreError> {
-        match self.scans.get(&key) {
-            Some(seq) => Ok(Some(*seq)),
-            None => seen.scans.first(key),
-        }
+    pub(crate) fn first(&self, known: &Known, key: DedupKey) -> Option<Seq> {
+        self.scans.get(&key).or_else(|| known.0.get(&key)).copied()
     }
 
-    pub(crate) fn version(&mut self, seen: &Seen, session: SessionId) -> Result<u64, StoreError> {
-        if let Some(version) = self.versions.get(&session) {
-            return Ok(*version);
-        }
-        let version = seen.views.version(session)?;
-        if version > 0 {
-            self.versions.insert(session, version);
-        }
-        Ok(version)
+    /// Of a session that was asked for; 0 if there is none.
+    pub(crate) fn version(&self, session: SessionId) -> u64 {
+        self.versions.get(&session).copied().unwrap_or_default()
     }
 
-    pub(crate) fn add(&mut self, seen: &Seen, entry: &Entry) -> Result<(), StoreError> {
+    pub(crate) fn add(&mut self, entry: &Entry) {
         self.last = entry.seq;
         if let Event::Session(id, event) = &entry.event {
-            let version = self.version(seen, *id)?;
-            // An event of a session that was never made changes nothing.
-            if version > 0 || matches!(event, SessionEvent::Created { .. }) {
-                self.versions.insert(*id, version + 1);
+            let version = version_after(self.version(*id), event);
+            if version > 0 {
+                self.versions.insert(*id, version);
             }
         }
         if let Some(key) = carried(&entry.event) {
             self.scans.entry(key).or_insert(entry.seq);
             self.order.push_back((entry.seq, key));
         }
-        Ok(())
+    }
+}
+
+type Found = (HashMap<DedupKey, Seq>, HashMap<SessionId, u64>);
+
+fn ask_views(seen: &Snapshot, wanted: &Wanted) -> Result<Found, StoreError> {
+    let (mut known, mut versions) = Found::default();
+    for key in &wanted.keys {
+        if let Some(seq) = seen.scan(*key)? {
+            known.insert(*key, seq);
+        }
+    }
+    for session in &wanted.sessions {
+        let version = seen.version(*session)?;
+        if version > 0 {
+            versions.insert(*session, version);
+        }
+    }
+    Ok((known, versions))
+}
+
+/// An event of a session that was never made changes nothing.
+fn version_after(version: u64, event: &SessionEvent) -> u64 {
+    if version > 0 || matches!(event, SessionEvent::Created { .. }) { version + 1 } else { 0 }
+}
+
+fn session_of(event: &Event) -> Option<SessionId> {
+    match event {
+        Event::Session(id, _) => Some(*id),
+        _ => None,
     }
 }
 

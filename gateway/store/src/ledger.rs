@@ -1,31 +1,35 @@
 //! The ledger file: opening, reading, and one transaction at a time.
 //!
-//! Promises: after a failed commit the database is dropped and opened anew, and it is still the same one;
-//! a reader sees sequences without holes, and never waits for a reopening; the chain is checked when the
+//! Promises: the file is there with all that belongs into it or not at all; after a failed commit the
+//! database is dropped and opened anew, and it is still the same one; a reader sees sequences without holes, and never waits for a reopening; the chain is checked when the
 //! file is opened.
 //!
 //! Refuses: deciding what is written. That is the [`crate::writer`]'s.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Builder, Database, DatabaseError, ReadOnlyTable, ReadableDatabase as _, TableError};
+use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableError};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
+use crate::caught::let_go;
 use crate::codec::{self, Chain, GENESIS};
+use crate::disk::Place;
 use crate::error::StoreError;
 use crate::keys::{Keyring, Keys};
 use crate::tables::EVENTS;
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 64 << 20;
+const FILE: &str = "ledger.redb";
+/// A new ledger, until it is one.
+const UNFINISHED: &str = "ledger.redb.new";
 
 /// The file, and where its chain stands.
 pub(crate) struct Ledger {
-    path: PathBuf,
+    place: Place,
     pub(crate) keys: Keys,
     /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
@@ -47,27 +51,33 @@ impl Head {
 }
 
 impl Ledger {
-    /// Opens the file in `folder`, or makes it, and brings it under the keyring's current key.
-    pub(crate) fn open(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
-        Self::open_with(folder, |database| Keys::settle(database, keys))
+    /// Opens the file, or makes it, and brings it under the keyring's current key.
+    pub(crate) fn open(place: &Place, keys: &Keyring) -> Result<Self, StoreError> {
+        Self::open_with(place, |database| Keys::settle(database, keys))
     }
 
-    /// Opens the file in `folder` to look at it: it stays under the key that it is under.
-    pub(crate) fn open_as_it_is(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
-        Self::open_with(folder, |database| Keys::read(database, keys))
+    /// Opens the file to look at it: it stays under the key that it is under.
+    pub(crate) fn open_as_it_is(place: &Place, keys: &Keyring) -> Result<Self, StoreError> {
+        Self::open_with(place, |database| Keys::read(database, keys))
     }
 
+    /// It gets its name once it is whole, so that an empty or a half-made one is never taken for a ledger:
+    /// that could only be one that has lost what was in it.
     fn open_with(
-        folder: &Path,
+        place: &Place,
         keys: impl FnOnce(&Database) -> Result<Keys, StoreError>,
     ) -> Result<Self, StoreError> {
-        let path = file_in(folder);
-        let database = open_database(&path, |builder, path| builder.create(path))?;
-        // So that the file's name survives a power cut, like what is in it.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(redb::Error::Io)?;
+        let disk = &*place.disk;
+        if !disk.has(FILE).map_err(redb::Error::Io)? {
+            disk.remove(UNFINISHED).map_err(redb::Error::Io)?;
+            drop(place.open(CACHE_BYTES, UNFINISHED, true)?);
+            disk.rename(UNFINISHED, FILE).map_err(redb::Error::Io)?;
+        }
+        let database = place.open(CACHE_BYTES, FILE, false)?;
         let keys = keys(&database)?;
         let database = RwLock::new(Some(Arc::new(database)));
-        Ok(Ledger { path, keys, database, up: AtomicBool::new(true), last: AtomicU64::new(0) })
+        let (up, last) = (AtomicBool::new(true), AtomicU64::new(0));
+        Ok(Ledger { place: place.clone(), keys, database, up, last })
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -78,21 +88,21 @@ impl Ledger {
     /// Drops the database, which may be unusable after a failure, and opens it anew. One that is not there
     /// any more is not made: it would be an empty one.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
-        self.put(None);
-        let database = open_database(&self.path, |builder, path| builder.open(path))?;
+        let_go(self.put(None));
+        let database = self.place.open(CACHE_BYTES, FILE, false)?;
         self.keys.check(&database)?;
         self.put(Some(Arc::new(database)));
         Ok(())
     }
 
-    /// Closes the file; whoever reads finds the store down.
-    pub(crate) fn close(&self) {
+    /// Whoever reads finds the store down; the file is closed with what is returned.
+    pub(crate) fn close(&self) -> Option<Arc<Database>> {
         self.set_up(false);
-        self.put(None);
+        self.put(None)
     }
 
-    fn put(&self, database: Option<Arc<Database>>) {
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = database;
+    fn put(&self, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
+        std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), database)
     }
 
     pub(crate) fn set_up(&self, up: bool) {
@@ -112,8 +122,18 @@ impl Ledger {
     }
 
     /// Whether the chain goes through there.
-    pub(crate) fn has(&self, head: Head) -> bool {
-        head == Head::START || self.link_at(head.last).is_ok_and(|chain| chain == head.chain)
+    pub(crate) fn has(&self, head: Head) -> Result<bool, StoreError> {
+        if head == Head::START {
+            return Ok(true);
+        }
+        let end = match self.events()? {
+            Some(table) => table.last()?.map_or(0, |(seq, _)| seq.value()),
+            None => 0,
+        };
+        if end < head.last.0 {
+            return Err(StoreError::Short { seq: end + 1 });
+        }
+        Ok(self.link_at(head.last)? == head.chain)
     }
 
     fn link_at(&self, seq: Seq) -> Result<Chain, StoreError> {
@@ -178,17 +198,7 @@ impl Ledger {
     }
 }
 
-/// Where the ledger lies in its folder.
-pub(crate) fn file_in(folder: &Path) -> PathBuf {
-    folder.join("ledger.redb")
-}
-
-fn open_database(
-    path: &Path,
-    open: impl FnOnce(&Builder, &Path) -> Result<Database, DatabaseError>,
-) -> Result<Database, StoreError> {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    let opened = open(&builder, path);
-    opened.map_err(|error| StoreError::Open { path: path.to_owned(), why: Box::new(error.into()) })
+/// Whether a ledger lies in this folder.
+pub(crate) fn is_in(folder: &Path) -> bool {
+    folder.join(FILE).exists()
 }

@@ -11,7 +11,9 @@
 //! who waits. Whoever wants to read what they wrote waits for the views to have seen it.
 
 mod append;
+mod caught;
 mod codec;
+mod disk;
 mod error;
 pub mod evidence;
 mod follow;
@@ -19,6 +21,7 @@ mod index;
 mod keys;
 mod ledger;
 mod register;
+mod reserve;
 mod seal;
 mod secrets;
 mod tables;
@@ -36,14 +39,16 @@ use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
 use ledger::Ledger;
+use reserve::Reserve;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
+pub use disk::{Disk, Place};
 pub use error::StoreError;
 pub use evidence::Evidence;
 pub use keys::{Fingerprint, Keyring, RootKey};
 pub use register::{Register, Template, Text};
 pub use secrets::{SecretHash, Secrets};
-pub use verify::{Verified, verify};
+pub use verify::{Verified, verify, verify_at};
 pub use views::Views;
 pub use writer::{Commit, Full, OnCommit};
 
@@ -58,31 +63,33 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the files in `folder`, brings the views to the ledger's end, and starts the writer.
-    /// A ledger under an older key of the keyring goes on under the current one.
+    /// Opens or makes the files in `place`, a folder, brings the views to the ledger's end, and starts the
+    /// writer. A ledger under an older key of the keyring goes on under the current one.
     ///
     /// # Errors
     /// The files cannot be opened, the ledger is sealed under a key that is not in the keyring, or its chain
     /// is broken.
     pub fn open(
-        folder: &Path,
+        place: impl Into<Place>,
         keys: impl Into<Keyring>,
         clock: Arc<dyn Clock>,
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
-        let ledger = Arc::new(Ledger::open(folder, &keys.into())?);
-        let evidence = Evidence::start(folder, Arc::clone(&clock))?;
-        let (views, follower, following, head) = follow::start(folder, &ledger, Arc::clone(&clock))?;
-        ledger.set_last(head.last);
+        let place = place.into();
+        let ledger = Arc::new(Ledger::open(&place, &keys.into())?);
+        let evidence = Evidence::start(place.disk.path("evidence.redb"), Arc::clone(&clock))?;
+        let reserve = Arc::new(Reserve::of(&place));
+        let (views, follower, following) =
+            follow::start(&place, Arc::clone(&reserve), &ledger, Arc::clone(&clock))?;
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
-        let (queue, writing) = writer::start(Arc::clone(&ledger), head, parts)?;
+        let (queue, writing) = writer::start(&place, reserve, Arc::clone(&ledger), parts)?;
         let threads = Mutex::new(vec![writing, following]);
         Ok(Store { ledger, views, evidence, queue: RwLock::new(Some(queue)), threads })
     }
 
     /// Whether a ledger lies in `folder`.
     pub fn is_in(folder: &Path) -> bool {
-        ledger::file_in(folder).exists()
+        ledger::is_in(folder)
     }
 
     /// Queues an append; its completion is called after the commit, and only then.
@@ -112,7 +119,7 @@ impl Store {
                 tracing::error!("a thread of the store panicked; the ledger is intact, please report this");
             }
         }
-        self.ledger.close();
+        caught::let_go(self.ledger.close());
         self.evidence.close();
     }
 
@@ -159,7 +166,8 @@ impl Store {
         self.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, writer::Queue::len)
     }
 
-    /// Whether appends are written. It is up again only when the views have seen all that is on disk.
+    /// Whether appends are written. It is up again only when the views have seen all that is on disk, unless
+    /// it is they that cannot be written.
     pub fn is_up(&self) -> bool {
         self.ledger.is_up()
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rollcall_domain::ids::Seq;
 
+use crate::disk::Place;
 use crate::error::StoreError;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger};
@@ -36,13 +37,25 @@ pub fn verify(
     keys: impl Into<Keyring>,
     scratch: Option<&Path>,
 ) -> Result<Verified, StoreError> {
-    let ledger = Ledger::open_as_it_is(folder, &keys.into())?;
+    verify_at(&Place::from(folder), keys, scratch.map(Place::from).as_ref())
+}
+
+/// The same, wherever the files lie.
+///
+/// # Errors
+/// The ledger is damaged, or a file cannot be read.
+pub fn verify_at(
+    place: &Place,
+    keys: impl Into<Keyring>,
+    scratch: Option<&Place>,
+) -> Result<Verified, StoreError> {
+    let ledger = Ledger::open_as_it_is(place, &keys.into())?;
     let end = ledger.walk(Head::START, drop)?;
     let difference = match scratch {
         None => None,
         Some(scratch) => {
-            let mut kept = ViewsFile::open(folder, |head| ledger.has(head))?;
-            let mut anew = ViewsFile::open(scratch, |_| true)?;
+            let mut kept = ViewsFile::open(place, |head| ledger.has(head))?;
+            let mut anew = ViewsFile::open(scratch, |_| Ok(true))?;
             bring_to_end(&mut kept, &ledger)?;
             bring_to_end(&mut anew, &ledger)?;
             difference(&kept.snapshot()?, &anew.snapshot()?)?

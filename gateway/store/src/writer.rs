@@ -4,7 +4,8 @@
 //! answered as written before its commit; a dedup key is written once; an append that was decided by an
 //! older state, or by one that never came to be, is refused as stale. When a commit fails, nobody is told
 //! otherwise, the file is opened anew, what did reach the disk is brought into the views, and the writer
-//! goes on as soon as the disk does. What a completion does, a panic included, stops nobody else's.
+//! goes on as soon as the disk does. It stops before the disk is full. What a completion does, a panic
+//! included, stops nobody else's.
 //!
 //! Refuses: looking into what it writes, but for dedup keys and session versions.
 
@@ -21,12 +22,15 @@ use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
 use crate::append::{Append, Appended, Failure};
+use crate::caught::caught;
 use crate::codec;
+use crate::disk::Place;
 use crate::error::StoreError;
 use crate::follow::{Batch, Follower};
-use crate::index::{Index, Seen};
+use crate::index::{Index, Known, Wanted};
 use crate::ledger::{Head, Ledger};
 use crate::register::{self, Reseal};
+use crate::reserve::Reserve;
 use crate::tables::EVENTS;
 use crate::views::Views;
 
@@ -36,8 +40,6 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 4_096;
 /// How often the processor is left to those who may bring more.
 const MOMENT: usize = 16;
-/// How long to wait before trying a disk again that refused.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// The queue is full (or closed); here is the append again.
 pub struct Full(pub Box<Append>);
@@ -93,6 +95,10 @@ struct Writer {
     reseal_after: Duration,
     /// How many appends the last batch had.
     last_batch: usize,
+    /// What is in memory is what is on disk; not so after a failure.
+    sound: bool,
+    reserve: Arc<Reserve>,
+    retry: Duration,
 }
 
 /// What is to be told once the transaction is on disk.
@@ -102,18 +108,35 @@ enum Answer {
     Stale,
 }
 
-/// Starts the writer on a ledger whose chain ends at `head`, all of which the views have seen.
+/// Starts the writer where the ledger ends.
 pub(crate) fn start(
+    place: &Place,
+    reserve: Arc<Reserve>,
     ledger: Arc<Ledger>,
-    head: Head,
     parts: Parts,
 ) -> Result<(Queue, JoinHandle<()>), StoreError> {
     let (sender, receiver) = sync_channel(QUEUE);
     let length = Arc::new(AtomicUsize::new(0));
     let queue = Queue { sender, length: Arc::clone(&length) };
-    let index = Index::of(&parts.views);
-    let (reseal, reseal_after) = (Reseal::default(), Duration::ZERO);
-    let mut writer = Writer { ledger, parts, length, index, head, reseal, reseal_after, last_batch: 0 };
+    // Of views that stand still for want of room, the rest is walked here.
+    let head = ledger.walk(parts.views.now().head(), drop)?;
+    ledger.set_last(head.last);
+    parts.follower.follow(head, Batch::new());
+    let index = Index::of(&parts.views, &ledger, head)?;
+    let mut writer = Writer {
+        ledger,
+        parts,
+        length,
+        index,
+        head,
+        reseal: Reseal::default(),
+        reseal_after: Duration::ZERO,
+        last_batch: 0,
+        sound: true,
+        reserve,
+        retry: place.retry,
+    };
+    writer.is_ready();
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
     Ok((queue, thread.map_err(StoreError::Thread)?))
 }
@@ -127,7 +150,7 @@ impl Writer {
             } else if self.ledger.is_up() {
                 receiver.recv().map_err(|_closed| RecvTimeoutError::Disconnected)
             } else {
-                receiver.recv_timeout(RETRY)
+                receiver.recv_timeout(self.retry)
             };
             match first {
                 Ok(first) => {
@@ -138,7 +161,7 @@ impl Writer {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if resealing => self.reseal(),
-                Err(RecvTimeoutError::Timeout) => self.recover(),
+                Err(RecvTimeoutError::Timeout) => drop(self.is_ready()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -146,11 +169,11 @@ impl Writer {
 
     fn reseal(&mut self) {
         let done = self.reseal.step(&self.ledger);
-        self.reseal_after = if done.is_ok() { Duration::ZERO } else { RETRY };
+        self.reseal_after = if done.is_ok() { Duration::ZERO } else { self.retry };
         if let Err(error) = done {
             tracing::error!(%error, "rows cannot be sealed with the new key yet: check the disk");
-            self.ledger.set_up(false);
-            self.recover();
+            self.sound = false;
+            self.is_ready();
         }
     }
 
@@ -169,41 +192,49 @@ impl Writer {
         batch
     }
 
+    /// Whether something can be written now; tries to come back if it could not.
+    fn is_ready(&mut self) -> bool {
+        if !self.sound {
+            self.recover();
+        }
+        let ready = self.sound && self.reserve.has_room();
+        self.ledger.set_up(ready);
+        ready
+    }
+
     fn take(&mut self, first: Append, receiver: &Receiver<Append>) {
         let batch = self.gather(first, receiver);
         self.last_batch = batch.len();
         self.length.fetch_sub(batch.len(), Ordering::Relaxed);
-        if !self.ledger.is_up() {
-            self.recover();
-        }
-        if !self.ledger.is_up() {
+        if !self.is_ready() {
             return fail(batch);
         }
         let began = self.parts.clock.monotonic();
-        match self.write(&batch) {
+        match caught(|| self.write(&batch)) {
             Ok(answers) => {
                 let took = self.parts.clock.monotonic().saturating_sub(began);
                 self.tell(batch, answers, took);
             }
             Err(error) => {
                 tracing::error!(%error, "the ledger cannot be written; nothing is acknowledged until it can: check the disk");
+                self.sound = false;
                 self.ledger.set_up(false);
                 fail(batch);
-                self.recover();
+                self.is_ready();
             }
         }
     }
 
     /// Writes the batch in one transaction; on failure everything is as it was, but for the index.
     fn write(&mut self, batch: &[Append]) -> Result<Vec<Answer>, StoreError> {
+        let known = self.index.look(Wanted::by(batch))?;
         let mut transaction = self.ledger.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
         let mut head = self.head;
-        let seen = self.index.look()?;
         let mut answers = Vec::with_capacity(batch.len());
         let mut events = transaction.open_table(EVENTS)?;
         for append in batch {
-            answers.push(self.stage(&transaction, &mut events, &seen, &mut head, append)?);
+            answers.push(self.stage(&transaction, &mut events, &known, &mut head, append)?);
         }
         drop(events);
         if answers.iter().any(|answer| matches!(answer, Answer::Committed(_))) {
@@ -220,18 +251,18 @@ impl Writer {
         &mut self,
         transaction: &WriteTransaction,
         table: &mut Table<'_, u64, &'static [u8]>,
-        seen: &Seen,
+        known: &Known,
         head: &mut Head,
         append: &Append,
     ) -> Result<Answer, StoreError> {
         if let Some(key) = append.dedup
-            && let Some(seq) = self.index.first(seen, key)?
+            && let Some(seq) = self.index.first(known, key)
         {
             end_line(append);
             return Ok(Answer::Already(seq));
         }
         if let Some(expect) = &append.expect {
-            let moved_on = self.index.version(seen, expect.session)? != expect.version;
+            let moved_on = self.index.version(expect.session) != expect.version;
             if moved_on || expect.line.is_broken() {
                 end_line(append);
                 return Ok(Answer::Stale);
@@ -250,7 +281,7 @@ impl Writer {
             table.insert(seq.0, bytes.as_slice())?;
             register::write(transaction, keys, seq, new)?;
             *head = Head { last: seq, chain };
-            self.index.add(seen, &entry)?;
+            self.index.add(&entry);
             entries.push(entry);
         }
         register::write_credentials(transaction, keys, &append.credentials)?;
@@ -287,9 +318,9 @@ impl Writer {
 
     /// Opens the file anew and goes on from what is on disk.
     fn recover(&mut self) {
-        match self.reopen() {
+        match caught(|| self.reopen()) {
             Ok(()) => {
-                self.ledger.set_up(true);
+                self.sound = true;
                 tracing::info!(last = self.head.last.0, "the ledger can be written again");
             }
             Err(error) => tracing::warn!(%error, "the ledger cannot be opened yet; trying again"),
@@ -304,9 +335,9 @@ impl Writer {
         self.parts.follower.follow(head, Batch::new());
         self.head = head;
         self.ledger.set_last(head.last);
+        self.parts.follower.caught_up();
         // What was staged and not written must be forgotten, and what was written known.
-        self.parts.follower.caught_up()?;
-        self.index = Index::of(&self.parts.views);
+        self.index = Index::of(&self.parts.views, &self.ledger, head)?;
         Ok(())
     }
 }

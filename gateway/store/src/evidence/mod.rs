@@ -19,7 +19,7 @@ mod read;
 mod rows;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -137,8 +137,7 @@ impl Evidence {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let path = folder.join("evidence.redb");
+    pub fn start(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
         let keeper = Keeper::new(path.clone(), Arc::clone(&shared), clock);
         let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || keeper.run());

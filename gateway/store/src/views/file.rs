@@ -1,12 +1,10 @@
 //! `views.redb`: opened, made anew, brought forward.
 //!
 //! Promises: rows of another format, of another ledger, or that cannot be read are thrown away and made
-//! anew from the ledger; what is shown is in the rows first.
+//! anew from the ledger; what is shown is in the rows first; while rows are made anew, those that were
+//! shown can be read on.
 //!
 //! Refuses: failing because of what is in the file. Only the disk can make it fail.
-
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
 use rollcall_domain::event::Entry;
@@ -16,74 +14,107 @@ use rollcall_domain::session::{Meeting, Session};
 use rollcall_domain::state::State;
 
 use super::near::{Near, first_day};
-use super::rows::{PLACE, Place, value, write, write_parts};
+use super::rows::{PARTS_PLACE, PLACE, Place as Reached, value, write, write_parts};
 use super::snapshot::Snapshot;
 use super::tables::{BY_DATE, MEETINGS, META, OPEN, PARTS, day, each};
 use super::working::Working;
+use crate::caught::{caught, let_go};
+use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 32 << 20;
+const FILE: &str = "views.redb";
 
 pub(crate) struct ViewsFile {
-    path: PathBuf,
+    place: Place,
     /// Absent only while it is opened again.
     database: Option<Database>,
+    /// What was in use before, for those who read it, while the rows are made anew.
+    before: Option<Database>,
     working: Working,
-    place: Place,
+    reached: Reached,
     /// Something was committed that a power cut would take.
     volatile: bool,
 }
 
 impl ViewsFile {
-    /// Opens the file in `folder`, or makes it. `is_known` tells whether the ledger has this place.
-    pub(crate) fn open(folder: &Path, is_known: impl FnOnce(Head) -> bool) -> Result<Self, StoreError> {
-        let path = folder.join("views.redb");
-        let found = open_database(&path).and_then(|database| Self::load(path.clone(), database));
+    /// Opens the file, or makes it. `is_known` tells whether the ledger has what the views have reached.
+    pub(crate) fn open(
+        place: &Place,
+        is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let path = place.disk.path(FILE);
+        let found = caught(|| Self::load(place.clone(), place.open(CACHE_BYTES, FILE, true)?));
         match found {
-            Ok(file) if file.place.head().is_some_and(is_known) => Ok(file),
-            Ok(file) if file.place.last.0 == 0 => Ok(file),
             Ok(file) => {
+                let known = file.reached.head().map_or(Ok(false), is_known)?;
+                if known {
+                    return Ok(file);
+                }
                 tracing::warn!(path = %path.display(), "the views are not of this ledger; they are made anew");
-                drop(file);
-                Self::anew(path)
+                let_go(file);
             }
-            Err(error) => {
+            Err(error) if error.is_damage() => {
                 tracing::warn!(path = %path.display(), %error, "the views cannot be read; they are made anew");
-                Self::anew(path)
             }
+            Err(error) => return Err(error),
         }
+        Self::anew(place)
     }
 
     /// Throws away what there is.
-    fn anew(path: PathBuf) -> Result<Self, StoreError> {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(redb::Error::Io(error).into());
-            }
-            _ => {}
-        }
-        let database = open_database(&path)?;
-        Self::load(path, database)
+    fn anew(place: &Place) -> Result<Self, StoreError> {
+        place.disk.remove(FILE).map_err(redb::Error::Io)?;
+        Self::load(place.clone(), place.open(CACHE_BYTES, FILE, true)?)
     }
 
-    /// After something went wrong: goes on from what is on disk, or from nothing.
-    pub(crate) fn open_again(&mut self, is_known: impl FnOnce(Head) -> bool) -> Result<(), StoreError> {
-        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+    /// After something went wrong with the disk: goes on from what is on it, or from nothing.
+    pub(crate) fn open_again(
+        &mut self,
+        is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         // The engine refuses to open a file twice, so this one has to be closed first.
-        self.database = None;
-        *self = Self::open(&folder, is_known)?;
+        let_go(self.database.take());
+        let before = self.before.take();
+        *self = Self::open(&self.place, is_known)?;
+        self.before = before;
         Ok(())
     }
 
-    fn load(path: PathBuf, database: Database) -> Result<Self, StoreError> {
+    /// After something went wrong with the rows: goes on from nothing, while what was shown is kept.
+    pub(crate) fn make_anew(&mut self) -> Result<(), StoreError> {
+        let fresh = Self::anew(&self.place)?;
+        let mut damaged = std::mem::replace(self, fresh);
+        // Not those that were never shown.
+        self.before = damaged.before.take().or_else(|| damaged.database.take());
+        let_go(damaged);
+        Ok(())
+    }
+
+    /// The rows show what those before them did.
+    pub(crate) fn let_go_of_those_before(&mut self) {
+        let_go(self.before.take());
+    }
+
+    fn load(place: Place, database: Database) -> Result<Self, StoreError> {
         create_tables(&database)?;
         let read = database.begin_read()?;
-        let place = match read.open_table(META)?.get(PLACE)? {
-            Some(place) => value(place.value())?,
-            None => Place::new(Head::START, None),
+        let meta = read.open_table(META)?;
+        let reached = match meta.get(PLACE)? {
+            Some(reached) => value(reached.value())?,
+            None => Reached::new(Head::START, None),
         };
+        let parts_reached = match meta.get(PARTS_PLACE)? {
+            Some(reached) => value(reached.value())?,
+            None => Reached::new(Head::START, None),
+        };
+        // The engine puts on disk what was in memory alone when the file is closed after a failure, but
+        // campus and office are written with the lasting commits only.
+        if reached != parts_reached {
+            return Err(StoreError::DamagedViews);
+        }
         let mut parts: Vec<Part> = Vec::new();
         for row in read.open_table(PARTS)?.iter()? {
             parts.push(value(row?.1.value())?);
@@ -91,15 +122,10 @@ impl ViewsFile {
         let (campus, office) = restore(parts);
         let mut state = State::default();
         (state.campus, state.office) = (campus.into(), office.into());
-        (state.last, state.last_at) = (place.last, place.last_at);
-        let near = load_near(&read, &place)?;
-        Ok(ViewsFile {
-            path,
-            database: Some(database),
-            working: Working::new(state, near),
-            place,
-            volatile: false,
-        })
+        (state.last, state.last_at) = (reached.last, reached.last_at);
+        let working = Working::new(state, load_near(&read, &reached)?);
+        let (database, before) = (Some(database), None);
+        Ok(ViewsFile { place, database, before, working, reached, volatile: false })
     }
 
     fn database(&self) -> Result<&Database, StoreError> {
@@ -108,7 +134,7 @@ impl ViewsFile {
 
     /// Where the views are.
     pub(crate) fn head(&self) -> Head {
-        self.place.head().unwrap_or(Head::START)
+        self.reached.head().unwrap_or(Head::START)
     }
 
     pub(crate) fn is_volatile(&self) -> bool {
@@ -120,7 +146,7 @@ impl ViewsFile {
             campus: self.working.state.campus.clone(),
             office: self.working.state.office.clone(),
             near: self.working.near.clone(),
-            place: self.place.clone(),
+            place: self.reached.clone(),
             read: self.database()?.begin_read()?,
         })
     }
@@ -134,28 +160,23 @@ impl ViewsFile {
     /// Writes what was folded in; `head` is the last entry and its link of the chain.
     pub(crate) fn commit(&mut self, head: Head, lasting: bool) -> Result<(), StoreError> {
         self.working.follow_meetings();
-        let place = Place::new(head, self.working.state.last_at);
+        let reached = Reached::new(head, self.working.state.last_at);
         let mut transaction = self.database()?.begin_write()?;
         let durability = if lasting { Durability::Immediate } else { Durability::None };
         transaction.set_durability(durability).map_err(redb::Error::from)?;
-        write(&transaction, &self.working, &place)?;
+        write(&transaction, &self.working, &reached)?;
         if lasting {
-            write_parts(&transaction, &self.working)?;
+            write_parts(&transaction, &self.working, &reached)?;
         }
         transaction.commit()?;
         if lasting {
             self.working.kept = (self.working.state.campus.clone(), self.working.state.office.clone());
         }
         self.working.written();
-        self.place = place;
+        self.reached = reached;
         self.volatile = !lasting;
         Ok(())
     }
-}
-
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let opened = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-    opened.map_err(|error| StoreError::Open { path: path.to_owned(), why: Box::new(error.into()) })
 }
 
 /// So that nobody who reads finds a table missing.
@@ -169,9 +190,9 @@ fn create_tables(database: &Database) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn load_near(read: &redb::ReadTransaction, place: &Place) -> Result<Near, StoreError> {
+fn load_near(read: &redb::ReadTransaction, reached: &Reached) -> Result<Near, StoreError> {
     let mut near = Near::default();
-    let Some(at) = place.last_at else { return Ok(near) };
+    let Some(at) = reached.last_at else { return Ok(near) };
     let first = first_day(at);
     let meetings = read.open_table(MEETINGS)?;
     let mut put = |id: u64| -> Result<(), StoreError> {

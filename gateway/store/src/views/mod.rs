@@ -21,6 +21,7 @@ mod tables;
 mod touched;
 mod working;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rollcall_domain::ids::Seq;
@@ -30,6 +31,8 @@ pub use rows::Delivery;
 pub(crate) use snapshot::Scans;
 pub use snapshot::Snapshot;
 
+use crate::error::StoreError;
+
 pub(crate) use compare::difference;
 pub(crate) use file::ViewsFile;
 
@@ -38,18 +41,32 @@ pub(crate) use file::ViewsFile;
 pub struct Views {
     now: Arc<RwLock<Arc<Snapshot>>>,
     seen: watch::Sender<Seq>,
+    doubted: Arc<AtomicBool>,
 }
 
 impl Views {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         let (seen, _) = watch::channel(snapshot.last());
-        Views { now: Arc::new(RwLock::new(Arc::new(snapshot))), seen }
+        Views { now: Arc::new(RwLock::new(Arc::new(snapshot))), seen, doubted: Arc::default() }
     }
 
     pub(crate) fn show(&self, snapshot: Snapshot) {
         let last = snapshot.last();
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.seen.send_replace(last);
+    }
+
+    /// Somebody could not read this. If it is what is shown, and the fault lies in the rows, they are made
+    /// anew.
+    pub(crate) fn doubt(&self, read: &Arc<Snapshot>, error: &StoreError) {
+        if error.is_damage() && Arc::ptr_eq(read, &self.now()) {
+            self.doubted.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether there is a doubt; there is none any more.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::AcqRel)
     }
 
     /// Everything as of the last commit of the views.

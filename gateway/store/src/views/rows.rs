@@ -28,8 +28,10 @@ use crate::ledger::Head;
 
 /// The format of the rows; views of another one are made anew.
 const FORMAT: u32 = 1;
-/// The one row of [`META`].
+/// A row of [`META`]: how far the rows are.
 pub(crate) const PLACE: &str = "place";
+/// A row of [`META`]: how far campus and office are.
+pub(crate) const PARTS_PLACE: &str = "parts";
 
 /// How far the rows are, and in which ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +93,12 @@ pub(crate) fn write(
 }
 
 /// Campus and office: all that changed since they were last written.
-pub(crate) fn write_parts(transaction: &WriteTransaction, working: &Working) -> Result<(), StoreError> {
+pub(crate) fn write_parts(
+    transaction: &WriteTransaction,
+    working: &Working,
+    place: &Place,
+) -> Result<(), StoreError> {
+    transaction.open_table(META)?.insert(PARTS_PLACE, bytes(place)?.as_slice())?;
     let (campus, office) = &working.kept;
     let mut changes = Vec::new();
     if !Arc::ptr_eq(campus, &working.state.campus) {

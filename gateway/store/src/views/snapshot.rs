@@ -30,6 +30,7 @@ use super::tables::{
     day, scan_key,
 };
 use crate::error::StoreError;
+use crate::ledger::Head;
 
 pub struct Snapshot {
     pub campus: Arc<Campus>,
@@ -52,6 +53,11 @@ impl Snapshot {
     /// The last entry that is in it.
     pub fn last(&self) -> Seq {
         self.place.last
+    }
+
+    /// That entry and its link of the chain.
+    pub(crate) fn head(&self) -> Head {
+        self.place.head().unwrap_or(Head::START)
     }
 
     /// When the latest entry was written.

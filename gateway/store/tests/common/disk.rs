@@ -23,6 +23,12 @@ impl Disk {
     pub fn of(name: &'static str) -> Self {
         let memory = memfd_create("ledger", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap().into();
         let disk = Disk { folder: tempfile::tempdir().unwrap(), memory, name };
+        if name == "ledger.redb" {
+            // A ledger is not made in a file that is there already.
+            let made = tempfile::tempdir().unwrap();
+            drop(super::open(made.path()));
+            disk.write_from(made.path());
+        }
         symlink(disk.memory_path(), disk.file()).unwrap();
         disk
     }

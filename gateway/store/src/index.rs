@@ -162,8 +162,9 @@ type Found = (HashMap<DedupKey, Seq>, HashMap<SessionId, u64>);
 
 fn ask_views(seen: &Snapshot, wanted: &Wanted) -> Result<Found, StoreError> {
     let (mut known, mut versions) = Found::default();
+    let scans = seen.scans()?;
     for key in &wanted.keys {
-        if let Some(seq) = seen.scan(*key)? {
+        if let Some(seq) = scans.first(*key)? {
             known.insert(*key, seq);
         }
     }

@@ -28,7 +28,6 @@ use rollcall_domain::ids::Seq;
 use tokio::sync::watch;
 
 pub use rows::Delivery;
-pub(crate) use snapshot::Scans;
 pub use snapshot::Snapshot;
 
 use crate::error::StoreError;

@@ -5,10 +5,17 @@
     unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "test support: each test file uses a part of it and may fail loudly"
 )]
 
 pub mod disk;
+pub mod history;
+pub mod machine;
+pub mod random;
+pub mod sectors;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +26,7 @@ use std::time::Duration;
 use rollcall_domain::clock_offset::Captured;
 use rollcall_domain::code::{Code, Pseudonyms};
 use rollcall_domain::event::{Actor, Event, NewEvent, Origin, SessionEvent, UnmatchedScan};
-use rollcall_domain::ids::{ClassId, DeviceId, SessionId, TeacherId};
+use rollcall_domain::ids::{ClassId, DeviceId, Seq, SessionId, TeacherId};
 use rollcall_domain::moment::{Moment, minutes};
 use rollcall_domain::people::{Person, PersonName, Personal, StudentDetails, TextField};
 use rollcall_domain::policy::Policy;
@@ -28,22 +35,34 @@ use rollcall_domain::scan::{DedupKey, RawScan, Unmatched};
 use rollcall_domain::timetable::Plan;
 use rollcall_store::{Append, Appended, Credential, Expect, RootKey, Store};
 
-/// Starts in 2026 and goes on by a millisecond with every look.
-pub struct TestClock(AtomicI64);
+/// Starts in 2026 and goes on a step with every look.
+pub struct TestClock {
+    millis: AtomicI64,
+    step: i64,
+}
 
 impl TestClock {
+    /// Goes on by a millisecond.
     pub fn shared() -> Arc<dyn Clock> {
-        Arc::new(TestClock(AtomicI64::new(1_772_000_000_000)))
+        TestClock::stepping(1)
+    }
+
+    pub fn stepping(step: i64) -> Arc<dyn Clock> {
+        Arc::new(TestClock { millis: AtomicI64::new(1_772_000_000_000), step })
+    }
+
+    fn look(&self) -> i64 {
+        self.millis.fetch_add(self.step, Ordering::Relaxed)
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Moment {
-        Moment::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+        Moment::from_millis(self.look())
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed).unsigned_abs())
+        Duration::from_millis(self.look().unsigned_abs())
     }
 }
 
@@ -110,6 +129,17 @@ pub fn note(about: Option<Person>, text: &str) -> Personal {
     Personal::Text { field: TextField::Note, about, text: text.to_owned() }
 }
 
+/// Returns once the views have seen `seq`, and fails if they never do.
+pub fn wait_for(store: &Store, seq: Seq) {
+    let (views, (sender, receiver)) = (store.views().clone(), channel());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(views.wait_for(seq));
+        sender.send(()).ok();
+    });
+    receiver.recv_timeout(Duration::from_secs(60)).expect("the views do not come forward");
+}
+
 pub fn news(events: Vec<Event>) -> Vec<NewEvent> {
     events.into_iter().map(|event| NewEvent { by: Actor::Cli, event, personal: Vec::new() }).collect()
 }
@@ -123,6 +153,10 @@ pub const SESSION: SessionId = SessionId(1);
 
 /// A session comes to be: its version is 1.
 pub fn created() -> Event {
+    created_as(SESSION)
+}
+
+pub fn created_as(id: SessionId) -> Event {
     let starts = Moment::from_millis(1_772_000_000_000);
     let plan = Plan {
         class: ClassId(1),
@@ -134,12 +168,16 @@ pub fn created() -> Event {
     };
     let rules = Policy::default().rules;
     let created = SessionEvent::Created { plan, term: None, number: 1, origin: Origin::ByHand, rules };
-    Event::Session(SESSION, created)
+    Event::Session(id, created)
 }
 
 /// An event that brings the session to its next version.
 pub fn step() -> Event {
-    Event::Session(SESSION, SessionEvent::BiometricSet { enabled: true })
+    step_of(SESSION)
+}
+
+pub fn step_of(id: SessionId) -> Event {
+    Event::Session(id, SessionEvent::BiometricSet { enabled: true })
 }
 
 /// A scan of nobody, and its key.

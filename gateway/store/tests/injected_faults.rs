@@ -1,0 +1,264 @@
+//! Whatever the disk refuses, and however often, nobody is told that something is written that is not, and
+//! the store comes back without a restart.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, and says how to repeat it"
+)]
+
+mod common;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use common::history::History;
+use common::machine::{Call, Fault, Machine, Wrong};
+use common::random::Random;
+use common::{
+    KEY, SESSION, TestClock, append, append_as, created, queue, setting, step, unmatched, wait_for,
+};
+use rollcall_domain::ids::Seq;
+use rollcall_store::{Appended, Expect, Line, Place, Store, verify_at};
+
+/// Faults in the test command; `ROLLCALL_FAULTS` asks for more.
+const FAULTS: u64 = 600;
+const FAULTS_EACH: u64 = 12;
+const FOR_EVER: u64 = u64::MAX;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().unwrap())
+}
+
+fn place(machine: &Machine) -> Place {
+    machine.place().trying_again_after(Duration::from_millis(1))
+}
+
+fn open(machine: &Machine) -> Store {
+    Store::open(place(machine), KEY, TestClock::shared(), Box::new(|_| {})).unwrap()
+}
+
+fn any_fault(random: &mut Random, file: &'static str) -> Fault {
+    let (call, soon) =
+        random.one_of(&[(Call::Write, 40), (Call::Sync, 3), (Call::Length, 1), (Call::Read, 30)]);
+    let wrong = match call {
+        Call::Write | Call::Length => random.one_of(&[Wrong::Full, Wrong::Broken]),
+        Call::Sync | Call::Read => Wrong::Broken,
+    };
+    Fault { file, call, wrong, after: random.below(soon), times: random.one_of(&[1, 1, 3, 20, FOR_EVER]) }
+}
+
+/// Rounds until one of them is written as if nothing had been.
+fn insist(history: &mut History, store: &Store) {
+    loop {
+        history.failed = 0;
+        history.round(store);
+        if history.failed == 0 {
+            return;
+        }
+    }
+}
+
+/// One disk that fails in every way, and one store that lives through it.
+fn live_through_faults(seed: u64) {
+    let mut history = History::new(seed);
+    if history.random.chance(50) {
+        history.machine.set_forgetful();
+    }
+    let mut store = history.open(place(&history.machine)).unwrap();
+    for _ in 0..FAULTS_EACH {
+        let file = history.random.one_of(&["ledger", "views"]);
+        let fault = any_fault(&mut history.random, file);
+        history.failed = 0;
+        history.machine.plan(fault);
+        for _ in 0..1 + history.random.below(4) {
+            history.round(&store);
+        }
+        if file == "views" {
+            assert_eq!(history.failed, 0, "a fault of the views stopped an acknowledgement: {fault:?}");
+            assert!(store.is_up());
+        }
+        let stays_down = fault.times == FOR_EVER && matches!(fault.call, Call::Write | Call::Sync);
+        assert!(!(history.failed > 0 && stays_down && store.is_up()), "up although {fault:?}");
+        if history.random.chance(30) {
+            history.machine.cut_power();
+            drop(store);
+            history.machine.power_on();
+            store = history.open(place(&history.machine)).unwrap();
+        } else {
+            history.machine.heal();
+            insist(&mut history, &store);
+            assert!(store.is_up());
+        }
+        history.judge(&store);
+        history.views_follow(&store);
+    }
+    drop(store);
+    history.verify();
+}
+
+#[test]
+fn nobody_is_told_otherwise_whatever_the_disk_refuses() {
+    if let Some(seed) = number("ROLLCALL_SEED") {
+        return live_through_faults(seed);
+    }
+    let faults = number("ROLLCALL_FAULTS").unwrap_or(FAULTS);
+    let next = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed * FAULTS_EACH > faults {
+                        return;
+                    }
+                    live_through_faults(seed);
+                }
+            });
+        }
+    });
+}
+
+fn views_fail_from_now_on(machine: &Machine) {
+    for call in [Call::Write, Call::Length, Call::Sync] {
+        machine.plan(Fault { file: "views", call, wrong: Wrong::Broken, after: 0, times: FOR_EVER });
+    }
+}
+
+fn committed(appended: &Appended) -> bool {
+    matches!(appended, Appended::Committed(_))
+}
+
+#[test]
+fn views_that_turn_to_garbage_while_in_use_are_made_anew_and_readers_keep_what_they_have() {
+    let machine = Machine::new(1);
+    machine.set_forgetful();
+    let store = open(&machine);
+    let (event, key) = unmatched("a");
+    append(&store, vec![setting("1"), created(), event.clone()]);
+    wait_for(&store, Seq(3));
+    machine.garble("views.redb", 4_096);
+    views_fail_from_now_on(&machine);
+    // What was seen can neither be read nor made anew, and yet it is known.
+    assert!(
+        matches!(append_as(&store, vec![event], Some(key), None), Appended::Already(e) if e.seq == Seq(3))
+    );
+    let expect = |version| Some(Expect { session: SESSION, version, line: Line::default() });
+    assert!(matches!(append_as(&store, vec![step()], None, expect(2)), Appended::Stale));
+    assert!(committed(&append_as(&store, vec![step()], None, expect(1))));
+    assert!(committed(&append_as(&store, vec![step()], None, expect(2))));
+    assert_eq!(store.views().seen(), Seq(3));
+    assert_eq!(store.views().now().office.settings["sessions.late_after_minutes"], "1");
+    machine.heal();
+    wait_for(&store, Seq(5));
+    assert_eq!(store.views().now().scan(key).unwrap(), Some(Seq(3)));
+    assert_eq!(store.views().now().version(SESSION).unwrap(), 3);
+    drop(store);
+    let verified = verify_at(&machine.place(), KEY, Some(&Machine::new(0).place())).unwrap();
+    assert_eq!(verified.difference, None);
+}
+
+#[test]
+fn what_was_shown_does_not_vanish_while_views_are_made_anew() {
+    let machine = Machine::new(1);
+    machine.set_forgetful();
+    let store = open(&machine);
+    append(&store, vec![created(), setting("1"), step()]);
+    wait_for(&store, Seq(3));
+    for round in 4..24 {
+        machine.garble("views.redb", 4_096);
+        let (event, key) = unmatched(&round.to_string());
+        // It is looked for, in vain, where nothing can be read.
+        assert!(committed(&append_as(&store, vec![event], Some(key), None)));
+        assert!(store.views().seen() >= Seq(3));
+        assert!(store.views().now().office.settings.contains_key("sessions.late_after_minutes"));
+        wait_for(&store, Seq(round));
+        assert_eq!(store.views().now().scan(key).unwrap(), Some(Seq(round)));
+    }
+    assert_eq!(store.views().now().version(SESSION).unwrap(), 2);
+}
+
+#[test]
+fn what_the_writer_left_to_the_views_is_known_while_they_are_made_anew() {
+    // More than the views take at once, so that they are half made for a while.
+    const MANY: u64 = 20_000;
+    let machine = Machine::new(1);
+    machine.set_forgetful();
+    let store = open(&machine);
+    let (event, key) = unmatched("a");
+    let others = (1..MANY).map(|_| setting("1"));
+    assert!(committed(&append(&store, others.chain([event.clone()]).collect())));
+    wait_for(&store, Seq(MANY));
+    machine.garble("views.redb", 4_096);
+    let again = || append_as(&store, vec![event.clone()], Some(key), None);
+    let is_known = |appended| matches!(appended, Appended::Already(entry) if entry.seq == Seq(MANY));
+    assert!(is_known(again()));
+    assert!(committed(&append(&store, vec![setting("2")])));
+    while store.views().seen() <= Seq(MANY) {
+        assert!(store.views().seen() >= Seq(MANY));
+        assert!(is_known(again()));
+    }
+    assert!(is_known(again()));
+}
+
+#[test]
+fn a_store_whose_views_fail_can_be_closed() {
+    let machine = Machine::new(1);
+    let store = open(&machine);
+    views_fail_from_now_on(&machine);
+    for _ in 0..5 {
+        assert!(committed(&append(&store, vec![setting("1")])));
+    }
+    store.close();
+    machine.heal();
+    assert_eq!(open(&machine).views().seen(), Seq(5));
+}
+
+#[test]
+fn a_ledger_that_comes_back_is_up_although_the_views_are_not() {
+    let machine = Machine::new(1);
+    let store = open(&machine);
+    views_fail_from_now_on(&machine);
+    assert!(committed(&append(&store, vec![setting("1")])));
+    let (event, key) = unmatched("a");
+    assert!(committed(&append_as(&store, vec![event.clone()], Some(key), None)));
+    machine.plan(Fault { file: "ledger", call: Call::Sync, wrong: Wrong::Broken, after: 0, times: 1 });
+    assert!(matches!(append(&store, vec![setting("2")]), Appended::Failed(_)));
+    while !committed(&append(&store, vec![setting("3")])) {}
+    assert!(store.is_up());
+    let again = append_as(&store, vec![event], Some(key), None);
+    assert!(matches!(again, Appended::Already(entry) if entry.seq == Seq(2)));
+}
+
+#[test]
+fn a_store_that_holds_a_full_queue_when_the_disk_fails_answers_everyone() {
+    let machine = Machine::new(1);
+    let store = open(&machine);
+    machine.plan(Fault { file: "ledger", call: Call::Sync, wrong: Wrong::Full, after: 2, times: FOR_EVER });
+    let answers: Vec<_> = (0..1_000).map(|_| queue(&store, vec![setting("1")], None, None)).collect();
+    let failed =
+        answers.iter().filter(|answer| matches!(answer.recv().unwrap(), Appended::Failed(_))).count();
+    assert!(failed > 0);
+    assert_eq!(store.queued(), 0);
+    assert!(!store.is_up());
+}
+
+#[test]
+fn views_that_failed_once_can_be_read_again_although_nothing_more_happens() {
+    for seed in 0..30 {
+        let machine = Machine::new(seed);
+        let clock = TestClock::stepping(900);
+        let store = Store::open(place(&machine), KEY, clock, Box::new(|_| {})).unwrap();
+        let (event, key) = unmatched("a");
+        // The rows are made to last, and the disk says that it failed.
+        machine.plan(Fault { file: "views", call: Call::Sync, wrong: Wrong::Broken, after: 0, times: 1 });
+        assert!(committed(&append_as(&store, vec![event], Some(key), None)));
+        while machine.is_waiting() {
+            std::thread::yield_now();
+        }
+        let readable = || store.views().now().scan(key).is_ok_and(|seq| seq == Some(Seq(1)));
+        assert!((0..5_000_000).any(|_| readable()), "seed {seed}");
+    }
+}

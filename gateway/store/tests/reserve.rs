@@ -1,0 +1,97 @@
+//! The store stops before the disk is full, and goes on when there is room.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::machine::Machine;
+use common::{KEY, TestClock, append, setting, wait_for};
+use rollcall_domain::ids::Seq;
+use rollcall_store::{Appended, Commit, Place, Store};
+use tempfile::tempdir;
+
+const MIN: u64 = 1 << 20;
+
+fn open(machine: &Machine, min: u64, on_commit: impl Fn(Commit) + Send + 'static) -> Store {
+    let place = machine.place().keeping_free(min).trying_again_after(Duration::from_millis(1));
+    Store::open(place, KEY, TestClock::shared(), Box::new(on_commit)).unwrap()
+}
+
+fn committed(appended: &Appended) -> bool {
+    matches!(appended, Appended::Committed(_))
+}
+
+#[test]
+fn nothing_is_acknowledged_below_the_reserve_and_everything_again_when_there_is_room() {
+    let machine = Machine::new(1);
+    let store = open(&machine, MIN, |_| {});
+    machine.set_free(MIN);
+    assert!(committed(&append(&store, vec![setting("1")])));
+    machine.set_free(MIN - 1);
+    let before = machine.changes("ledger.redb");
+    for _ in 0..3 {
+        assert!(matches!(append(&store, vec![setting("2")]), Appended::Failed(_)));
+        assert!(!store.is_up());
+    }
+    assert_eq!(machine.changes("ledger.redb"), before);
+    // A little room is not enough: it would be gone with the next appends.
+    machine.set_free(MIN);
+    assert!(matches!(append(&store, vec![setting("2")]), Appended::Failed(_)));
+    machine.set_free(2 * MIN);
+    assert!(committed(&append(&store, vec![setting("3")])));
+    assert!(store.is_up());
+    wait_for(&store, Seq(2));
+}
+
+#[test]
+fn without_a_reserve_the_disk_is_used_to_its_end() {
+    let machine = Machine::new(1);
+    let store = open(&machine, 0, |_| {});
+    machine.set_free(0);
+    assert!(committed(&append(&store, vec![setting("1")])));
+}
+
+#[test]
+fn the_views_do_not_eat_the_reserve() {
+    let machine = Machine::new(1);
+    let full = machine.clone();
+    let store = open(&machine, MIN, move |_| full.set_free(0));
+    assert!(committed(&append(&store, vec![setting("1")])));
+    let before = machine.changes("views.redb");
+    assert!(!committed(&append(&store, vec![setting("2")])));
+    assert_eq!(store.views().seen(), Seq(0));
+    assert_eq!(machine.changes("views.redb"), before);
+    machine.set_free(u64::MAX);
+    wait_for(&store, Seq(1));
+}
+
+#[test]
+fn a_store_can_be_opened_and_read_on_a_disk_that_is_nearly_full() {
+    let machine = Machine::new(1);
+    let full = machine.clone();
+    let store = open(&machine, MIN, move |_| full.set_free(0));
+    append(&store, vec![setting("1")]);
+    drop(store);
+    let store = open(&machine, MIN, |_| {});
+    assert!(!store.is_up());
+    assert_eq!(store.entries(Seq(1), 10).unwrap().len(), 1);
+    assert_eq!(store.views().seen(), Seq(0));
+    assert!(!committed(&append(&store, vec![setting("2")])));
+    machine.set_free(u64::MAX);
+    wait_for(&store, Seq(1));
+    assert!(committed(&append(&store, vec![setting("3")])));
+    wait_for(&store, Seq(2));
+}
+
+#[test]
+fn the_room_on_a_real_disk_is_asked_for() {
+    let folder = tempdir().unwrap();
+    let open = |min| {
+        let place = Place::from(folder.path()).keeping_free(min);
+        Store::open(place, KEY, TestClock::shared(), Box::new(|_| {})).unwrap()
+    };
+    assert!(open(1).is_up());
+    assert!(!open(u64::MAX).is_up());
+}

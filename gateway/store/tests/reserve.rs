@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::machine::Machine;
-use common::{KEY, TestClock, append, setting, wait_for};
+use common::{KEY, TestClock, append, append_as, setting, unmatched, wait_for};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Appended, Commit, Place, Store};
 use tempfile::tempdir;
@@ -83,6 +83,22 @@ fn a_store_can_be_opened_and_read_on_a_disk_that_is_nearly_full() {
     wait_for(&store, Seq(1));
     assert!(committed(&append(&store, vec![setting("3")])));
     wait_for(&store, Seq(2));
+}
+
+#[test]
+fn what_the_views_had_no_room_for_is_known_all_the_same() {
+    let machine = Machine::new(1);
+    let full = machine.clone();
+    let store = open(&machine, MIN, move |_| full.set_free(0));
+    let (event, key) = unmatched("a");
+    assert!(committed(&append_as(&store, vec![event.clone()], Some(key), None)));
+    drop(store);
+    // The writer asks for room with every append, the views after a minute.
+    let place = machine.place().keeping_free(MIN).trying_again_after(Duration::from_secs(60));
+    let store = Store::open(place, KEY, TestClock::shared(), Box::new(|_| {})).unwrap();
+    machine.set_free(u64::MAX);
+    let again = append_as(&store, vec![event], Some(key), None);
+    assert!(matches!(&again, Appended::Already(entry) if entry.seq == Seq(1)), "{again:?}");
 }
 
 #[test]

@@ -262,3 +262,20 @@ fn views_that_failed_once_can_be_read_again_although_nothing_more_happens() {
         assert!((0..5_000_000).any(|_| readable()), "seed {seed}");
     }
 }
+
+#[test]
+fn a_ledger_that_turns_to_garbage_while_in_use_acknowledges_nothing_and_answers_everyone() {
+    for seed in 0..10 {
+        let machine = Machine::new(seed);
+        machine.set_forgetful();
+        let store = open(&machine);
+        append(&store, vec![setting("1"), created()]);
+        wait_for(&store, Seq(2));
+        machine.garble("ledger.redb", 4_096);
+        for _ in 0..3 {
+            assert!(matches!(append(&store, vec![setting("2")]), Appended::Failed(_)));
+            assert!(!store.is_up());
+        }
+        store.close();
+    }
+}

@@ -36,8 +36,9 @@ fn place(machine: &Machine) -> Place {
     machine.place().trying_again_after(Duration::from_millis(1))
 }
 
+/// With a clock that makes every commit of the views a lasting one.
 fn open(machine: &Machine) -> Store {
-    Store::open(place(machine), KEY, TestClock::shared(), Box::new(|_| {})).unwrap()
+    Store::open(place(machine), KEY, TestClock::stepping(1_000), Box::new(|_| {})).unwrap()
 }
 
 fn any_fault(random: &mut Random, file: &'static str) -> Fault {

@@ -67,6 +67,11 @@ pub fn start() -> Moment {
     "2026-03-02T09:00:00Z".parse().unwrap()
 }
 
+/// Makes a ledger that nothing is in.
+pub fn make(folder: &Path) {
+    drop(open(folder, clock_at(0)));
+}
+
 pub fn open(folder: &Path, clock: Arc<TestClock>) -> Store {
     Store::open(folder, RootKey::new([1; 32]), clock, Box::new(|_| {})).unwrap()
 }

@@ -82,7 +82,7 @@ fn student(number: u64) -> Subject {
 }
 
 fn start(folder: &Path, limits: Limits) -> Evidence {
-    let evidence = Evidence::start(folder, HandClock::shared()).unwrap();
+    let evidence = Evidence::start(folder.join("evidence.redb"), HandClock::shared()).unwrap();
     evidence.set_limits(limits);
     evidence
 }
@@ -194,7 +194,7 @@ fn what_is_on_disk_is_there_again_after_a_restart_and_after_a_power_cut() {
 fn what_is_too_old_goes_also_when_nothing_new_comes() {
     let folder = tempdir().unwrap();
     let clock = HandClock::shared();
-    let evidence = Evidence::start(folder.path(), clock.clone()).unwrap();
+    let evidence = Evidence::start(folder.path().join("evidence.redb"), clock.clone()).unwrap();
     evidence.keep(item(0, b"old"));
     evidence.keep(item(DAY, b"new"));
     clock.go_on(10 * DAY);
@@ -214,7 +214,7 @@ fn what_is_too_old_goes_also_when_nothing_new_comes() {
 #[test]
 fn pictures_are_never_written_unless_asked_for() {
     let folder = tempdir().unwrap();
-    let evidence = Evidence::start(folder.path(), HandClock::shared()).unwrap();
+    let evidence = Evidence::start(folder.path().join("evidence.redb"), HandClock::shared()).unwrap();
     let picture = |bytes: &[u8]| Item { kind: Kind::Picture, ..item(1, bytes) };
     evidence.keep(picture(b"before anybody said"));
     evidence.set_limits(WIDE);
@@ -238,7 +238,7 @@ fn pictures_are_never_written_unless_asked_for() {
 fn pictures_that_wait_when_they_are_switched_off_are_not_written() {
     let folder = tempdir().unwrap();
     let clock = HandClock::shared();
-    let evidence = Evidence::start(folder.path(), clock.clone()).unwrap();
+    let evidence = Evidence::start(folder.path().join("evidence.redb"), clock.clone()).unwrap();
     settle(&evidence);
     let held = clock.held.lock().unwrap();
     evidence.set_limits(Limits { keep_pictures: true, ..WIDE });
@@ -488,7 +488,7 @@ fn when_the_disk_fails_items_are_lost_and_counted_and_it_goes_on_once_the_disk_i
 fn keeping_waits_for_nobody_and_what_finds_no_room_is_counted() {
     let folder = tempdir().unwrap();
     let clock = HandClock::shared();
-    let evidence = Evidence::start(folder.path(), clock.clone()).unwrap();
+    let evidence = Evidence::start(folder.path().join("evidence.redb"), clock.clone()).unwrap();
     settle(&evidence);
     let held = clock.held.lock().unwrap();
     // The thread takes some of these and then stands still, at the clock.

@@ -177,16 +177,6 @@ impl Bench {
         runtime.block_on(self.store.views().wait_for(self.store.last()));
         Ok(())
     }
-
-    /// Scans until the ledger has so many entries.
-    pub(crate) fn fill(&mut self, entries: u64) -> Result<()> {
-        while self.store.last() < Seq(entries) {
-            let left = entries - self.store.last().0;
-            self.with_waiters(4_096, left.min(ROUND))?;
-            self.catch_up()?;
-        }
-        Ok(())
-    }
 }
 
 fn new(event: Event) -> NewEvent {

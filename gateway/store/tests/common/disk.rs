@@ -26,7 +26,7 @@ impl Disk {
         if name == "ledger.redb" {
             // A ledger is not made in a file that is there already.
             let made = tempfile::tempdir().unwrap();
-            drop(super::open(made.path()));
+            super::make(made.path());
             disk.write_from(made.path());
         }
         symlink(disk.memory_path(), disk.file()).unwrap();

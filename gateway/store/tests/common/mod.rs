@@ -72,6 +72,11 @@ pub fn open(folder: &Path) -> Store {
     Store::open(folder, KEY, TestClock::shared(), Box::new(|_| {})).unwrap()
 }
 
+/// Makes a ledger that nothing is in.
+pub fn make(folder: &Path) {
+    drop(open(folder));
+}
+
 /// Appends and waits for the answer.
 pub fn append(store: &Store, events: Vec<Event>) -> Appended {
     append_as(store, events, None, None)

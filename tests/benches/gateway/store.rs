@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use jiff::tz::TimeZone;
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::event::{Actor, Event, How, NewEvent, Origin, Scanned, SessionEvent};
-use rollcall_domain::ids::{ClassId, DeviceId, Seq, SessionId, StudentId, TeacherId};
+use rollcall_domain::ids::{ClassId, DeviceId, SessionId, StudentId, TeacherId};
 use rollcall_domain::moment::{Moment, minutes};
 use rollcall_domain::policy::SessionRules;
 use rollcall_domain::ports::Clock;

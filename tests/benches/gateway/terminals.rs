@@ -89,9 +89,9 @@ fn length(rest: usize, out: &mut Vec<u8>) -> Result<()> {
     ensure!(rest < 1 << 14, "a packet of {rest} bytes");
     let (low, high) = (u8::try_from(rest & 127)?, u8::try_from(rest >> 7)?);
     if high == 0 {
-        out.push(low)
+        out.push(low);
     } else {
-        out.extend([low | 128, high])
+        out.extend([low | 128, high]);
     }
     Ok(())
 }

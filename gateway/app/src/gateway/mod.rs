@@ -27,7 +27,8 @@ use rollcall_domain::event::NewEvent;
 use rollcall_domain::ids::{DeviceId, UserId};
 use rollcall_domain::ports::{Clock, HealthSource, ScanResult};
 use rollcall_domain::scan::Outcome;
-use rollcall_store::{Commit, Credential, Store};
+use rollcall_store::evidence::Limits;
+use rollcall_store::{Commit, Credential, Place, Store};
 
 use self::http::Http;
 use self::mqtt::Mqtt;
@@ -79,8 +80,9 @@ impl Gateway {
         let metrics = Metrics::new().context("cannot set up the metrics")?;
         let counted = metrics.clone();
         let on_commit = move |Commit { entries, took, last }| counted.committed(entries, took, last.0);
-        let store = Store::open(data, keys.clone(), Arc::clone(&clock), Box::new(on_commit))?;
-        let store = Arc::new(store);
+        let place = Place::from(data).keeping_free(settings.store.min_free_bytes);
+        let store = Arc::new(Store::open(place, keys.clone(), Arc::clone(&clock), Box::new(on_commit))?);
+        store.evidence().set_limits(limits(settings));
         let given = environment.admin_password.as_ref().map(Secret::reveal);
         first_admin::ensure(&store, &store.pseudonyms(), data, given).await?;
         let counted = metrics.clone();
@@ -152,6 +154,15 @@ impl Gateway {
         if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
             tracing::error!(%error, "the store did not close in order");
         }
+    }
+}
+
+/// How much evidence is kept, and for how long.
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        days: settings.retention.evidence_days,
+        max_bytes: settings.retention.evidence_max_bytes,
+        keep_pictures: settings.retention.keep_pictures,
     }
 }
 

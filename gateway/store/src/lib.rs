@@ -17,6 +17,7 @@ mod disk;
 mod error;
 pub mod evidence;
 mod follow;
+mod handover;
 mod index;
 mod keys;
 mod ledger;

@@ -7,8 +7,8 @@
 //! Refuses: being written to by anything but the ledger's entries.
 //!
 //! Campus and office are small and held in memory whole, as are the meetings of these weeks; sessions and
-//! everything else that grows lie in rows ([`tables`]). A thread of its own ([`crate::follow`]) folds what
-//! the writer commits into [`working::Working`], writes the rows that this touched, and then shows the next
+//! everything else that grows lie in rows (`tables`). A thread of its own (`follow`) folds what
+//! the writer commits into `Working`, writes the rows that this touched, and then shows the next
 //! snapshot. The rows reach the disk once a second: what a power cut takes with it is folded again.
 
 mod compare;

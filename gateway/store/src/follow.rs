@@ -7,29 +7,118 @@
 //!
 //! Refuses: holding up an acknowledgement, but for that; filling the disk.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rollcall_domain::event::Entry;
+use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
 use crate::caught::{caught, let_go};
 use crate::disk::Place;
 use crate::error::StoreError;
-use crate::handover::{Batch, Follower, Shared, Waiting};
 use crate::ledger::{Head, Ledger};
 use crate::reserve::Reserve;
 use crate::views::{Views, ViewsFile};
 
+/// Entries that may wait in memory.
+const IN_MEMORY: usize = 65_536;
 /// The most entries that one commit of the views brings.
 const AT_ONCE: usize = 16_384;
+/// So far behind, the views hold up the writer.
+const FAR_BEHIND: u64 = 500_000;
 /// Entries of a commit after which more are awaited, since the next ones are surely on their way.
 const MANY: usize = 256;
 /// For so long.
 const GATHER: Duration = Duration::from_millis(10);
 /// How long rows may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);
+
+/// What a commit wrote; the writer and the views share it.
+pub(crate) type Batch = Vec<Arc<[Entry]>>;
+
+#[derive(Default)]
+struct Waiting {
+    batches: VecDeque<(Head, Batch)>,
+    /// How many entries those hold.
+    entries: usize,
+    /// The end of the ledger.
+    end: Head,
+    /// How far the views are.
+    seen: Seq,
+    /// They are being opened again or made anew, and show nothing new until that is done.
+    mending: bool,
+    /// They wait for the ledger, or for room on the disk.
+    pausing: bool,
+    closed: bool,
+    /// The thread has ended.
+    gone: bool,
+}
+
+impl Waiting {
+    /// Whether it is of no use to wait for them.
+    fn is_stuck(&self) -> bool {
+        self.mending || self.pausing || self.gone
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changed.notify_all();
+        changed
+    }
+
+    /// Waits until it holds, or the views are stuck.
+    fn wait_until(&self, holds: impl Fn(&Waiting) -> bool) {
+        let wait = |waiting: &mut Waiting| !holds(waiting) && !waiting.is_stuck();
+        drop(self.changed.wait_while(self.lock(), wait).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Takes the entries of each commit.
+pub(crate) struct Follower(Arc<Shared>);
+
+impl Follower {
+    /// Hands a commit over, after which the ledger ends at `end`; waits if the views are far behind.
+    pub(crate) fn follow(&self, end: Head, batch: Batch) {
+        let entries = batch.iter().map(|entries| entries.len()).sum::<usize>();
+        self.0.change(|waiting| {
+            waiting.end = end;
+            // What is left out here is read from the ledger when its turn comes.
+            if entries > 0 && waiting.entries + entries <= IN_MEMORY {
+                waiting.entries += entries;
+                waiting.batches.push_back((end, batch));
+            }
+        });
+        self.0.wait_until(|waiting| waiting.end.last.0.saturating_sub(waiting.seen.0) <= FAR_BEHIND);
+    }
+
+    /// Returns once everything that was handed over is in the views, or they are stuck.
+    pub(crate) fn caught_up(&self) {
+        // It may be the ledger that they waited for.
+        self.0.change(|waiting| waiting.pausing = false);
+        self.0.wait_until(|waiting| waiting.seen >= waiting.end.last);
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.change(|waiting| waiting.closed = true);
+    }
+}
 
 /// Brings the views to the end of the ledger, if there is room for them, and starts the thread that keeps
 /// them there.
@@ -60,7 +149,7 @@ pub(crate) fn start(
     let end = following.file.head();
     shared.change(|waiting| (waiting.end, waiting.seen) = (end, end.last));
     let thread = std::thread::Builder::new().name("views".to_owned()).spawn(move || following.run());
-    Ok((shown, Follower::new(shared), thread.map_err(StoreError::Thread)?))
+    Ok((shown, Follower(shared), thread.map_err(StoreError::Thread)?))
 }
 
 struct Following {
@@ -163,13 +252,13 @@ impl Following {
                         let gathered = self.shared.changed.wait_timeout_while(waiting, GATHER, few);
                         waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
                     }
-                    return Work::Batches(waiting.take_some(AT_ONCE));
+                    return Work::Batches(take_some(&mut waiting));
                 }
                 if starts > at {
                     return Work::Gap(usize::try_from(starts.0 - at.0 - 1).unwrap_or(AT_ONCE));
                 }
                 // It was read from the ledger meanwhile.
-                waiting.take_one();
+                take_one(&mut waiting);
             } else if gap > 0 {
                 return Work::Gap(usize::try_from(gap).unwrap_or(AT_ONCE));
             } else if waiting.closed {
@@ -300,4 +389,27 @@ impl Following {
         }
         let_go(self);
     }
+}
+
+/// Batches that follow each other, as many as go into one commit.
+fn take_some(waiting: &mut Waiting) -> Vec<(Head, Batch)> {
+    let (mut taken, mut entries) = (Vec::new(), 0);
+    while entries < AT_ONCE
+        && let Some((end, batch)) = take_one(waiting)
+    {
+        entries += batch.iter().map(|entries| entries.len()).sum::<usize>();
+        let ends_at = end.last;
+        taken.push((end, batch));
+        let next = waiting.batches.front().and_then(|(_, batch)| batch.first()).and_then(|e| e.first());
+        if next.is_some_and(|next| next.seq.0 != ends_at.0 + 1) {
+            break;
+        }
+    }
+    taken
+}
+
+fn take_one(waiting: &mut Waiting) -> Option<(Head, Batch)> {
+    let (end, batch) = waiting.batches.pop_front()?;
+    waiting.entries -= batch.iter().map(|entries| entries.len()).sum::<usize>();
+    Some((end, batch))
 }

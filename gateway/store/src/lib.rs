@@ -17,7 +17,6 @@ mod disk;
 mod error;
 pub mod evidence;
 mod follow;
-mod handover;
 mod index;
 mod keys;
 mod ledger;

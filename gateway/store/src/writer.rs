@@ -26,7 +26,7 @@ use crate::caught::caught;
 use crate::codec;
 use crate::disk::Place;
 use crate::error::StoreError;
-use crate::handover::{Batch, Follower};
+use crate::follow::{Batch, Follower};
 use crate::index::{Index, Known, Wanted};
 use crate::ledger::{Head, Ledger};
 use crate::register::{self, Reseal};

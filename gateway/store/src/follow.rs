@@ -7,13 +7,11 @@
 //!
 //! Refuses: holding up an acknowledgement, but for that; filling the disk.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rollcall_domain::event::Entry;
-use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
 use crate::caught::{caught, let_go};
@@ -22,11 +20,10 @@ use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
 use crate::reserve::Reserve;
 use crate::views::{Views, ViewsFile};
+use crate::waiting::{AT_ONCE, Batch, Shared, Waiting, take_one, take_some};
 
 /// Entries that may wait in memory.
 const IN_MEMORY: usize = 65_536;
-/// The most entries that one commit of the views brings.
-const AT_ONCE: usize = 16_384;
 /// So far behind, the views hold up the writer.
 const FAR_BEHIND: u64 = 500_000;
 /// Entries of a commit after which more are awaited, since the next ones are surely on their way.
@@ -35,58 +32,6 @@ const MANY: usize = 256;
 const GATHER: Duration = Duration::from_millis(10);
 /// How long rows may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);
-
-/// What a commit wrote; the writer and the views share it.
-pub(crate) type Batch = Vec<Arc<[Entry]>>;
-
-#[derive(Default)]
-struct Waiting {
-    batches: VecDeque<(Head, Batch)>,
-    /// How many entries those hold.
-    entries: usize,
-    /// The end of the ledger.
-    end: Head,
-    /// How far the views are.
-    seen: Seq,
-    /// They are being opened again or made anew, and show nothing new until that is done.
-    mending: bool,
-    /// They wait for the ledger, or for room on the disk.
-    pausing: bool,
-    closed: bool,
-    /// The thread has ended.
-    gone: bool,
-}
-
-impl Waiting {
-    /// Whether it is of no use to wait for them.
-    fn is_stuck(&self) -> bool {
-        self.mending || self.pausing || self.gone
-    }
-}
-
-#[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
-        let changed = change(&mut self.lock());
-        self.changed.notify_all();
-        changed
-    }
-
-    /// Waits until it holds, or the views are stuck.
-    fn wait_until(&self, holds: impl Fn(&Waiting) -> bool) {
-        let wait = |waiting: &mut Waiting| !holds(waiting) && !waiting.is_stuck();
-        drop(self.changed.wait_while(self.lock(), wait).unwrap_or_else(PoisonError::into_inner));
-    }
-}
 
 /// Takes the entries of each commit.
 pub(crate) struct Follower(Arc<Shared>);
@@ -389,27 +334,4 @@ impl Following {
         }
         let_go(self);
     }
-}
-
-/// Batches that follow each other, as many as go into one commit.
-fn take_some(waiting: &mut Waiting) -> Vec<(Head, Batch)> {
-    let (mut taken, mut entries) = (Vec::new(), 0);
-    while entries < AT_ONCE
-        && let Some((end, batch)) = take_one(waiting)
-    {
-        entries += batch.iter().map(|entries| entries.len()).sum::<usize>();
-        let ends_at = end.last;
-        taken.push((end, batch));
-        let next = waiting.batches.front().and_then(|(_, batch)| batch.first()).and_then(|e| e.first());
-        if next.is_some_and(|next| next.seq.0 != ends_at.0 + 1) {
-            break;
-        }
-    }
-    taken
-}
-
-fn take_one(waiting: &mut Waiting) -> Option<(Head, Batch)> {
-    let (end, batch) = waiting.batches.pop_front()?;
-    waiting.entries -= batch.iter().map(|entries| entries.len()).sum::<usize>();
-    Some((end, batch))
 }

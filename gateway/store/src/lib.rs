@@ -27,6 +27,7 @@ mod secrets;
 mod tables;
 mod verify;
 pub mod views;
+mod waiting;
 mod writer;
 
 use std::path::Path;

@@ -26,13 +26,14 @@ use crate::caught::caught;
 use crate::codec;
 use crate::disk::Place;
 use crate::error::StoreError;
-use crate::follow::{Batch, Follower};
+use crate::follow::Follower;
 use crate::index::{Index, Known, Wanted};
 use crate::ledger::{Head, Ledger};
 use crate::register::{self, Reseal};
 use crate::reserve::Reserve;
 use crate::tables::EVENTS;
 use crate::views::Views;
+use crate::waiting::Batch;
 
 /// Appends that may wait; beyond that whoever brings more keeps them.
 const QUEUE: usize = 16_384;

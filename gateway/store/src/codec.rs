@@ -20,9 +20,9 @@ use rollcall_domain::moment::Moment;
 
 use crate::error::StoreError;
 
-const MAGIC: &[u8; 4] = b"RCL1";
+pub(crate) const MAGIC: &[u8; 4] = b"RCL1";
 pub(crate) const VERSION: u8 = 1;
-const HEADER: usize = 4 + 1 + 8 + 4;
+pub(crate) const HEADER: usize = 4 + 1 + 8 + 4;
 const CHECKSUM: usize = 8;
 const CHAIN: usize = 32;
 
@@ -103,7 +103,45 @@ pub(crate) fn decode(seq: u64, bytes: &[u8]) -> Result<Decoded, StoreError> {
 impl Decoded {
     /// Whether it follows `before`; `bytes` are those it was decoded from.
     pub(crate) fn follows(&self, key: &[u8; 32], before: &Chain, bytes: &[u8]) -> bool {
-        bytes.get(..self.framed).is_some_and(|framed| link(key, before, framed) == self.chain)
+        self.link_after(key, before, bytes) == Some(self.chain)
+    }
+
+    /// The link it would have if it followed `before`.
+    pub(crate) fn link_after(&self, key: &[u8; 32], before: &Chain, bytes: &[u8]) -> Option<Chain> {
+        bytes.get(..self.framed).map(|framed| link(key, before, framed))
+    }
+
+    /// The same bytes with another link.
+    pub(crate) fn relinked(&self, chain: &Chain, bytes: &[u8]) -> Vec<u8> {
+        let kept = bytes.get(..bytes.len().saturating_sub(CHAIN)).unwrap_or_default();
+        [kept, chain.as_slice()].concat()
+    }
+}
+
+/// How long the entry is whose header these bytes are, if they are one.
+pub(crate) fn length(header: &[u8]) -> Option<(u64, u64)> {
+    let mut rest = header;
+    let (magic, _version) = (take::<4>(&mut rest)?, take::<1>(&mut rest)?);
+    let seq = u64::from_le_bytes(take(&mut rest)?);
+    let payload = u64::from(u32::from_le_bytes(take(&mut rest)?));
+    let around = u64::try_from(HEADER + CHECKSUM + CHAIN).ok()?;
+    (magic == *MAGIC && seq > 0).then_some((seq, payload + around))
+}
+
+/// Whether these are the bytes of an entry as somebody wrote them; its link is not looked at.
+pub(crate) fn is_intact(bytes: &[u8]) -> bool {
+    let Some((framed, mut tail)) = bytes.split_at_checked(bytes.len().saturating_sub(CHECKSUM + CHAIN))
+    else {
+        return false;
+    };
+    length(bytes).is_some() && take::<CHECKSUM>(&mut tail) == Some(checksum(framed))
+}
+
+/// Refuses the bytes of an intact entry that a newer version wrote.
+pub(crate) fn readable(bytes: &[u8]) -> Result<(), StoreError> {
+    match bytes.get(MAGIC.len()) {
+        Some(version) if *version > VERSION => Err(StoreError::Newer { found: *version, known: VERSION }),
+        _ => Ok(()),
     }
 }
 
@@ -117,7 +155,7 @@ fn checksum(framed: &[u8]) -> [u8; CHECKSUM] {
     sum
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (head, tail) = rest.split_first_chunk::<N>()?;
     *rest = tail;
     Some(*head)

@@ -52,6 +52,11 @@ pub trait Disk: Send + Sync {
 
     /// What people are told about a file.
     fn path(&self, file: &str) -> PathBuf;
+
+    /// The real folder, if it is one: its files can be looked at page by page, and salvaged.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// Where a store lies, and how much of the disk it leaves free. Made of a folder, or of a [`Disk`].
@@ -145,5 +150,9 @@ impl Disk for Folder {
 
     fn path(&self, file: &str) -> PathBuf {
         self.0.join(file)
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.0)
     }
 }

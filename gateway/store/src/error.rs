@@ -21,6 +21,8 @@ pub enum StoreError {
     OtherEngine { path: PathBuf, why: Box<redb::Error> },
     #[error("the store cannot be read or written: {0}")]
     Engine(Box<redb::Error>),
+    #[error("{path} is damaged: {what}")]
+    Broken { path: PathBuf, what: String },
     #[error(
         "entry {seq} of the ledger is damaged ({what}); restore a backup, or run rollcall verify for details"
     )]
@@ -29,10 +31,22 @@ pub enum StoreError {
         "entry {seq} of the ledger does not follow the one before it: it was changed from outside, or its key is not this one"
     )]
     Chain { seq: u64 },
+    #[error(
+        "none of the {found} entries found in the damaged ledger can be proven with this key: bring the key back that it was written with, or restore a backup"
+    )]
+    NothingProven { found: usize },
     #[error("the ledger has no entry {seq}, but later ones; restore a backup")]
     Hole { seq: u64 },
     #[error("the ledger ends before entry {seq}, which was in it: bring the file back that was there")]
     Lost { seq: u64 },
+    #[error("the backup {path} cannot be made or used: {what}")]
+    Backup { path: PathBuf, what: String },
+    #[error(
+        "there is no sealing key, and the backup {path} does not hold it: bring the key back that the ledger was written with"
+    )]
+    NoKey { path: PathBuf },
+    #[error("{path} is there already: to replace it, say so (it is kept under another name)")]
+    IsThere { path: PathBuf },
     #[error(
         "a row of the register ({table}) is damaged, or was put there from somewhere else; restore a backup"
     )]
@@ -82,10 +96,13 @@ impl StoreError {
         }
     }
 
-    /// Whether it is what lies in the file that is wrong, not the disk.
+    /// Whether it is what lies in the file that is wrong, not the disk, the key, or who has it open.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             StoreError::NotWhole { .. }
+            | StoreError::Broken { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Hole { .. }
             | StoreError::OtherEngine { .. }
             | StoreError::DamagedViews
             | StoreError::Panicked => true,

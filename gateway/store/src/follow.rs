@@ -233,7 +233,8 @@ impl Following {
         let mut entries = Vec::new();
         let read = caught(|| self.ledger.walk_some(self.file.head(), most, |entry| entries.push(entry)));
         let end = read.map_err(Trouble::Ledger)?;
-        if !entries.is_empty() {
+        // The chain can go on over a gap without any entry.
+        if end != self.file.head() {
             self.take([entries.as_slice()].into_iter(), end)?;
         }
         Ok(entries.len() == most)

@@ -6,19 +6,22 @@
 //!
 //! Refuses: deciding what is written. That is the [`crate::writer`]'s.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableError};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
-use crate::caught::let_go;
-use crate::codec::{self, Chain, GENESIS};
+use crate::caught::{caught, let_go};
+use crate::codec::{self, Chain, Decoded, GENESIS};
 use crate::disk::Place;
 use crate::error::StoreError;
+use crate::gaps::{self, Gap, GapRow};
 use crate::keys::{Keyring, Keys};
+use crate::overlay::open_unchanged;
 use crate::tables::EVENTS;
 
 /// Pages that may stay in memory.
@@ -75,9 +78,36 @@ impl Ledger {
         }
         let database = place.open(CACHE_BYTES, FILE, false)?;
         let keys = keys(&database)?;
+        Ok(Self::of(place.clone(), keys, database))
+    }
+
+    /// Opens the file in a real folder to look at it: whatever is written is forgotten.
+    pub(crate) fn open_unchanged(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
+        Self::open_only(folder, keys, || open_unchanged(&file_in(folder)))
+    }
+
+    /// Opens a ledger of this folder that has not its name yet.
+    pub(crate) fn open_unnamed(folder: &Path, file: &str, keys: &Keyring) -> Result<Self, StoreError> {
+        Self::open_only(folder, keys, || Place::from(folder).open(CACHE_BYTES, file, false))
+    }
+
+    fn open_only(
+        folder: &Path,
+        keys: &Keyring,
+        open: impl FnOnce() -> Result<Database, StoreError>,
+    ) -> Result<Self, StoreError> {
+        // A damaged file can make the engine panic.
+        let (database, keys) = caught(|| {
+            let database = open()?;
+            let keys = Keys::read(&database, keys)?;
+            Ok((database, keys))
+        })?;
+        Ok(Self::of(Place::from(folder), keys, database))
+    }
+
+    fn of(place: Place, keys: Keys, database: Database) -> Self {
         let database = RwLock::new(Some(Arc::new(database)));
-        let (up, last) = (AtomicBool::new(true), AtomicU64::new(0));
-        Ok(Ledger { place: place.clone(), keys, database, up, last })
+        Ledger { place, keys, database, up: AtomicBool::new(true), last: AtomicU64::new(0) }
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -126,20 +156,24 @@ impl Ledger {
         if head == Head::START {
             return Ok(true);
         }
-        let end = match self.events()? {
-            Some(table) => table.last()?.map_or(0, |(seq, _)| seq.value()),
-            None => 0,
-        };
+        let end = self.end()?.0;
         if end < head.last.0 {
             return Err(StoreError::Short { seq: end + 1 });
         }
         Ok(self.link_at(head.last)? == head.chain)
     }
 
+    /// What the chain is after this sequence, which may be the last of a gap.
     fn link_at(&self, seq: Seq) -> Result<Chain, StoreError> {
-        let table = self.events()?.ok_or(StoreError::Lost { seq: seq.0 })?;
-        let known = table.get(seq.0)?.ok_or(StoreError::Lost { seq: seq.0 })?;
-        Ok(codec::decode(seq.0, known.value())?.chain)
+        let read = self.database()?.begin_read()?;
+        if let Some(table) = open_events(&read)?
+            && let Some(known) = table.get(seq.0)?
+        {
+            return Ok(codec::decode(seq.0, known.value())?.chain);
+        }
+        let gaps = gaps::load(&read)?;
+        let ends_here = gaps.values().find(|row| row.gap.last == seq).and_then(GapRow::chain);
+        ends_here.ok_or(StoreError::Lost { seq: seq.0 })
     }
 
     /// Walks the chain from `head` to its end, handing each entry to `each`.
@@ -157,48 +191,112 @@ impl Ledger {
         if head != Head::START && self.link_at(head.last)? != head.chain {
             return Err(StoreError::Chain { seq: head.last.0 });
         }
-        let Some(table) = self.events()? else { return Ok(head) };
-        for row in table.range(head.last.0 + 1..)?.take(most) {
-            let (seq, bytes) = row?;
-            let (seq, bytes) = (seq.value(), bytes.value());
-            if seq != head.last.0 + 1 {
-                return Err(StoreError::Hole { seq: head.last.0 + 1 });
+        let read = self.database()?.begin_read()?;
+        let gaps = gaps::load(&read)?;
+        if let Some(table) = open_events(&read)? {
+            for row in table.range(head.last.0 + 1..)?.take(most) {
+                let (seq, bytes) = row?;
+                let decoded = self.step(&gaps, head, seq.value(), bytes.value())?;
+                head = Head { last: Seq(seq.value()), chain: decoded.chain };
+                each(decoded.entry);
             }
-            let decoded = codec::decode(seq, bytes)?;
-            if !decoded.follows(self.keys.chain(Seq(seq)), &head.chain, bytes) {
-                return Err(StoreError::Chain { seq });
-            }
-            head = Head { last: Seq(seq), chain: decoded.chain };
-            each(decoded.entry);
+        }
+        // Entries may have been lost from the end.
+        while let Some(row) = gaps.get(&(head.last.0 + 1)).filter(|row| row.chain().is_some()) {
+            head = self.over(row, head)?;
         }
         Ok(head)
     }
 
+    /// Checks that these bytes are the next entry after `head`.
+    fn step(
+        &self,
+        gaps: &BTreeMap<u64, GapRow>,
+        mut head: Head,
+        seq: u64,
+        bytes: &[u8],
+    ) -> Result<Decoded, StoreError> {
+        let decoded = codec::decode(seq, bytes)?;
+        while let Some(row) = gaps.get(&(head.last.0 + 1)) {
+            if row.chain().is_none() {
+                let follows = row.follows(self.keys.chain(row.gap.first), &head.chain);
+                let resumes = follows && row.gap.last.0 + 1 == seq && row.resumes_with(bytes);
+                return if resumes { Ok(decoded) } else { Err(StoreError::Chain { seq }) };
+            }
+            head = self.over(row, head)?;
+        }
+        if seq != head.last.0 + 1 {
+            return Err(StoreError::Hole { seq: head.last.0 + 1 });
+        }
+        let follows = decoded.follows(self.keys.chain(Seq(seq)), &head.chain, bytes);
+        if follows { Ok(decoded) } else { Err(StoreError::Chain { seq }) }
+    }
+
+    /// Beyond a gap from whose row the chain goes on.
+    fn over(&self, row: &GapRow, head: Head) -> Result<Head, StoreError> {
+        match row.chain().filter(|_| row.follows(self.keys.chain(row.gap.first), &head.chain)) {
+            Some(chain) => Ok(Head { last: row.gap.last, chain }),
+            None => Err(StoreError::Chain { seq: row.gap.first.0 }),
+        }
+    }
+
+    /// The last sequence that was given out.
+    pub(crate) fn end(&self) -> Result<Seq, StoreError> {
+        Self::end_in(&self.database()?.begin_read()?)
+    }
+
+    pub(crate) fn end_in(read: &ReadTransaction) -> Result<Seq, StoreError> {
+        let entry = match open_events(read)? {
+            Some(table) => table.last()?.map_or(0, |(seq, _)| seq.value()),
+            None => 0,
+        };
+        let lost = gaps::load(read)?.into_values().map(|row| row.gap.last.0).max();
+        Ok(Seq(entry.max(lost.unwrap_or_default())))
+    }
+
+    /// What the ledger is known to have lost.
+    pub(crate) fn gaps(&self) -> Result<Vec<Gap>, StoreError> {
+        let rows = gaps::load(&self.database()?.begin_read()?)?;
+        Ok(rows.into_values().map(|row| row.gap).collect())
+    }
+
     pub(crate) fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let Some(table) = self.events()? else { return Ok(Vec::new()) };
-        let rows = table.range(from.0..)?.take(limit);
-        rows.map(|row| {
-            let (seq, bytes) = row?;
-            codec::decode(seq.value(), bytes.value()).map(|decoded| decoded.entry)
+        caught(|| {
+            let Some(table) = self.events()? else { return Ok(Vec::new()) };
+            let rows = table.range(from.0..)?.take(limit);
+            rows.map(|row| {
+                let (seq, bytes) = row?;
+                codec::decode(seq.value(), bytes.value()).map(|decoded| decoded.entry)
+            })
+            .collect()
         })
-        .collect()
     }
 
     pub(crate) fn entry(&self, seq: Seq) -> Result<Entry, StoreError> {
         self.entries(seq, 1)?.pop().filter(|entry| entry.seq == seq).ok_or(StoreError::Hole { seq: seq.0 })
     }
 
-    /// `None` before the first entry.
-    fn events(&self) -> Result<Option<ReadOnlyTable<u64, &'static [u8]>>, StoreError> {
-        match self.database()?.begin_read()?.open_table(EVENTS) {
-            Ok(table) => Ok(Some(table)),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    fn events(&self) -> Result<Option<Events>, StoreError> {
+        open_events(&self.database()?.begin_read()?)
+    }
+}
+
+type Events = ReadOnlyTable<u64, &'static [u8]>;
+
+/// `None` before the first entry.
+fn open_events(read: &ReadTransaction) -> Result<Option<Events>, StoreError> {
+    match read.open_table(EVENTS) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Whether a ledger lies in this folder.
 pub(crate) fn is_in(folder: &Path) -> bool {
-    folder.join(FILE).exists()
+    file_in(folder).exists()
+}
+
+pub(crate) fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE)
 }

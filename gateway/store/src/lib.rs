@@ -11,20 +11,26 @@
 //! who waits. Whoever wants to read what they wrote waits for the views to have seen it.
 
 mod append;
+mod archive;
+mod backup;
 mod caught;
 mod codec;
 mod disk;
 mod error;
 pub mod evidence;
 mod follow;
+mod gaps;
 mod index;
 mod keys;
 mod ledger;
+mod overlay;
 mod register;
 mod reserve;
+mod salvage;
 mod seal;
 mod secrets;
 mod tables;
+mod upgrade;
 mod verify;
 pub mod views;
 mod waiting;
@@ -37,18 +43,23 @@ use std::thread::{self, JoinHandle};
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::Moment;
 use rollcall_domain::ports::Clock;
 
 use ledger::Ledger;
 use reserve::Reserve;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
+pub use backup::{Backup, Overwrite, Restored, backup, check_backup, restore};
 pub use disk::{Disk, Place};
 pub use error::StoreError;
 pub use evidence::Evidence;
+pub use gaps::Gap;
 pub use keys::{Fingerprint, Keyring, RootKey};
 pub use register::{Register, Template, Text};
+pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
+pub use upgrade::Upgrade;
 pub use verify::{Verified, verify, verify_at};
 pub use views::Views;
 pub use writer::{Commit, Full, OnCommit};
@@ -65,7 +76,8 @@ pub struct Store {
 
 impl Store {
     /// Opens or makes the files in `place`, a folder, brings the views to the ledger's end, and starts the
-    /// writer. A ledger under an older key of the keyring goes on under the current one.
+    /// writer. A ledger under an older key of the keyring goes on under the current one; of a damaged one in
+    /// a real folder a new one is made, of all that is intact.
     ///
     /// # Errors
     /// The files cannot be opened, the ledger is sealed under a key that is not in the keyring, or its chain
@@ -76,12 +88,10 @@ impl Store {
         clock: Arc<dyn Clock>,
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
-        let place = place.into();
-        let ledger = Arc::new(Ledger::open(&place, &keys.into())?);
+        let (place, keys) = (place.into(), keys.into());
         let evidence = Evidence::start(place.disk.path("evidence.redb"), Arc::clone(&clock))?;
         let reserve = Arc::new(Reserve::of(&place));
-        let (views, follower, following) =
-            follow::start(&place, Arc::clone(&reserve), &ledger, Arc::clone(&clock))?;
+        let Opened { ledger, views, follower, following } = open(&place, &keys, &reserve, &clock)?;
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
         let (queue, writing) = writer::start(&place, reserve, Arc::clone(&ledger), parts)?;
         let threads = Mutex::new(vec![writing, following]);
@@ -162,6 +172,22 @@ impl Store {
         self.ledger.entries(from, limit)
     }
 
+    /// Writes a backup to `target` while appends go on.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or the file cannot be written, or is there already.
+    pub fn backup(&self, target: &Path, at: Moment) -> Result<Backup, StoreError> {
+        backup::of(&self.ledger, target, at)
+    }
+
+    /// What the ledger is known to have lost.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn gaps(&self) -> Result<Vec<Gap>, StoreError> {
+        self.ledger.gaps()
+    }
+
     /// How many appends wait to be written.
     pub fn queued(&self) -> usize {
         self.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, writer::Queue::len)
@@ -176,6 +202,38 @@ impl Store {
     /// The last sequence on disk; the views may be on their way there.
     pub fn last(&self) -> Seq {
         self.ledger.last()
+    }
+}
+
+struct Opened {
+    ledger: Arc<Ledger>,
+    views: Views,
+    follower: follow::Follower,
+    following: JoinHandle<()>,
+}
+
+/// Opens the ledger and brings the views to its end; if it is damaged, that of what can be salvaged.
+fn open(
+    place: &Place,
+    keys: &Keyring,
+    reserve: &Arc<Reserve>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Opened, StoreError> {
+    let start = || {
+        let ledger = Arc::new(Ledger::open(place, keys)?);
+        let (views, follower, following) =
+            follow::start(place, Arc::clone(reserve), &ledger, Arc::clone(clock))?;
+        Ok(Opened { ledger, views, follower, following })
+    };
+    let Some(folder) = place.disk.folder() else { return start() };
+    let salvaged = salvage::if_damaged(folder, keys, &**clock)?;
+    match start() {
+        // Every page is as it was written, and yet an entry is not: salvage leaves that one out.
+        Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) if salvaged.is_none() => {
+            salvage::because_of(folder, keys, &**clock, &error.to_string())?;
+            start()
+        }
+        started => started,
     }
 }
 

@@ -11,6 +11,9 @@ pub(crate) type Sealed = &'static [u8];
 /// and a reconnecting screen read on from where they were.
 pub(crate) const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 
+/// First lost sequence -> what was lost there ([`crate::gaps`]). All of them, whenever the chain is walked.
+pub(crate) const GAPS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gaps");
+
 /// One row: what must outlive a root key ([`crate::keys`]).
 pub(crate) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 
@@ -44,6 +47,14 @@ pub(crate) const SECRETS: TableDefinition<'_, (u8, [u8; 32]), (&str, u64)> = Tab
 /// tokens of a user.
 pub(crate) const SECRETS_OF: TableDefinition<'_, (u8, &str, u64), [u8; 32]> =
     TableDefinition::new("secrets_of");
+
+/// Calls a macro with every table of the register.
+macro_rules! each_of_register {
+    ($call:ident) => {
+        $call!(PEOPLE, MERGED, DEVICES, TEXTS, TEXTS_ABOUT, TEMPLATES, CREDENTIALS, SECRETS, SECRETS_OF)
+    };
+}
+pub(crate) use each_of_register;
 
 /// Kinds of people in [`PEOPLE`] and [`TEXTS_ABOUT`].
 pub(crate) const STUDENT: u8 = 1;

@@ -5,19 +5,25 @@
 mod common;
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use common::{KEY, append, created, gate, note, register, setting, student, unmatched};
+use common::damage::{damage, in_memory, ledger, places, stored};
+use common::{KEY, append, created, gate, news, note, open, register, setting, student, unmatched};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use rollcall_domain::ids::{StudentId, UserId};
+use rollcall_domain::ids::{Seq, StudentId, UserId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{DeviceDetails, Person, Personal};
 use rollcall_domain::ports::Clock;
 use rollcall_domain::scan::Method;
-use rollcall_store::{Credential, Store, Template};
+use rollcall_store::{
+    Append, Appended, Credential, Gap, Overwrite, Store, Template, backup, restore, salvage, verify,
+};
 use tempfile::tempdir;
 
+const GAPS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gaps");
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 
 /// Stands still, however often it is looked at.
@@ -91,4 +97,106 @@ fn rows_lie_sealed_in_the_register_as_version_1_wrote_them() {
     dump!("templates", (u64, u8, u16));
     dump!("credentials", (u8, u64));
     assert_eq!(lines, include_str!("golden/register-v1.txt"), "{lines}");
+}
+
+/// A whole file as version 1 left it, with a person, their password and a gap; only what is not zero of it.
+/// It was made by `made_by_this_version` below when that was version 1, and is never made again.
+const WHOLE: &str = include_str!("golden/ledger-v1.pages.txt");
+
+/// The same as a backup.
+const BACKUP: &str = include_str!("golden/backup-v1.hex");
+
+fn unhex(text: &str) -> Vec<u8> {
+    let pairs = text.trim().as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// Puts the file together: its length, then where a stretch lies, how often it comes, and what it is.
+fn unpack(text: &str) -> Vec<u8> {
+    let mut lines = text.lines();
+    let mut bytes = vec![0; lines.next().unwrap().parse().unwrap()];
+    for line in lines {
+        let [at, times, part] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let part = unhex(part).repeat(times.parse().unwrap());
+        let at = at.parse::<usize>().unwrap();
+        bytes.get_mut(at..at + part.len()).unwrap().copy_from_slice(&part);
+    }
+    bytes
+}
+
+/// What the golden files were made of; entry 2 is then damaged, and salvaged.
+fn made_by_this_version() -> tempfile::TempDir {
+    let folder = in_memory();
+    let store = Store::open(folder.path(), KEY, Arc::new(StoppedClock), Box::new(|_| {})).unwrap();
+    let (sender, receiver) = channel();
+    let mut events = news(vec![created(), unmatched("a").0, setting("5")]);
+    events.first_mut().unwrap().personal = vec![Personal::Student(StudentId(1), student("Some One"))];
+    let credentials = vec![Credential::Password { user: UserId(1), hash: "of a password".to_owned() }];
+    let then = move |appended| sender.send(appended).unwrap();
+    assert!(store.append(Append { credentials, ..Append::new(events, then) }).is_ok());
+    receiver.recv().unwrap();
+    drop(store);
+    let second = stored(folder.path()).remove(1).1;
+    let places = places(folder.path(), &second);
+    damage(folder.path(), |bytes| places.iter().for_each(|at| *bytes.get_mut(at + 30).unwrap() ^= 1));
+    salvage(folder.path(), KEY, StoppedClock.now()).unwrap();
+    folder
+}
+
+/// What the golden files hold, brought into this folder by whatever means.
+fn is_what_version_1_wrote(folder: &Path) {
+    let verified = verify(folder, KEY, None).unwrap();
+    let gap = Gap { first: Seq(2), last: Seq(2), at: StoppedClock.now() };
+    assert_eq!((verified.last, verified.gaps), (Seq(3), vec![gap]));
+    let store = open(folder);
+    let events: Vec<_> = store.entries(Seq(1), 9).unwrap().into_iter().map(|entry| entry.event).collect();
+    assert_eq!(events, [created(), setting("5")]);
+    assert_eq!(store.register().student(StudentId(1)).unwrap(), Some(student("Some One")));
+    assert_eq!(store.register().password(UserId(1)).unwrap().as_deref(), Some("of a password"));
+    let appended = append(&store, vec![setting("6")]);
+    assert!(matches!(appended, Appended::Committed(new) if new.first().unwrap().seq == Seq(4)));
+}
+
+#[test]
+fn a_whole_file_that_version_1_wrote_is_opened_and_gone_on_with() {
+    let folder = in_memory();
+    std::fs::write(ledger(folder.path()), unpack(WHOLE)).unwrap();
+    is_what_version_1_wrote(folder.path());
+}
+
+/// The golden backup, brought back.
+fn brought_back() -> tempfile::TempDir {
+    let folder = in_memory();
+    let path = folder.path().join("backup");
+    std::fs::write(&path, unhex(BACKUP)).unwrap();
+    restore(&path, folder.path(), Some(&KEY.into()), Overwrite::Refuse, StoppedClock.now()).unwrap();
+    std::fs::remove_file(path).unwrap();
+    folder
+}
+
+#[test]
+fn a_backup_that_version_1_wrote_is_brought_back() {
+    is_what_version_1_wrote(brought_back().path());
+}
+
+/// If this fails, the format of backups has changed: give it a new version, and keep reading this one.
+#[test]
+fn a_backup_of_what_was_brought_back_lies_as_version_1_wrote_it() {
+    let folder = brought_back();
+    let path = folder.path().join("backup");
+    backup(folder.path(), KEY, &path, StoppedClock.now()).unwrap();
+    let made = hex(&std::fs::read(&path).unwrap());
+    assert_eq!(made, BACKUP.trim(), "{made}");
+}
+
+/// If this fails, the format of gaps has changed: give it a new version, and keep reading this one.
+#[test]
+fn gaps_lie_as_version_1_wrote_them() {
+    let rows = |folder: &Path| -> Vec<(u64, Vec<u8>)> {
+        let database = Database::open(ledger(folder)).unwrap();
+        let table = database.begin_read().unwrap().open_table(GAPS).unwrap();
+        let rows = table.iter().unwrap().map(Result::unwrap);
+        rows.map(|(first, bytes)| (first.value(), bytes.value().to_vec())).collect()
+    };
+    assert_eq!(rows(made_by_this_version().path()), rows(brought_back().path()));
 }

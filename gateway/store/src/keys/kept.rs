@@ -20,7 +20,7 @@ use crate::error::StoreError;
 use crate::seal::{Generation, Seal};
 use crate::secrets::Secrets;
 
-const MAGIC: &[u8; 4] = b"RCK1";
+pub(crate) const MAGIC: &[u8; 4] = b"RCK1";
 const HEADER: usize = 4 + 4 + 8;
 
 /// The row of keys.
@@ -59,6 +59,10 @@ impl Kept {
         Secrets::new(blake3::derive_key("rollcall secret hashes v1", &self.lasting))
     }
 }
+
+/// The longest row that is looked for in a damaged file: that of a root key replaced some fifty times, and
+/// no resealing finished.
+pub(crate) const LONGEST: usize = 4_096;
 
 /// The root key that the row is sealed under.
 pub(crate) fn sealed_under(row: &[u8]) -> Result<Fingerprint, StoreError> {

@@ -14,7 +14,10 @@ mod opened;
 
 use std::fmt;
 
-pub(crate) use opened::Keys;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use kept::{LONGEST, MAGIC};
+pub(crate) use opened::{Keys, put};
 
 /// The one secret from which all others of the box come.
 #[derive(Clone)]
@@ -59,13 +62,18 @@ impl RootKey {
         self.derive("rollcall row of keys v1")
     }
 
+    /// Seals backups.
+    pub(crate) fn backups(&self) -> [u8; 32] {
+        self.derive("rollcall backups v1")
+    }
+
     fn derive(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, &self.0)
     }
 }
 
 /// A root key's name: it tells an operator which key a ledger wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(pub(crate) [u8; 8]);
 
 impl fmt::Display for Fingerprint {
@@ -128,7 +136,7 @@ mod tests {
     #[test]
     fn a_root_key_gives_the_same_keys_for_ever_and_another_for_each_use() {
         let root = RootKey::new([7; RootKey::BYTES]);
-        let keys = [root.chain(), root.tokens(), root.rows(), root.keys()];
+        let keys = [root.chain(), root.tokens(), root.rows(), root.keys(), root.backups()];
         let lines: Vec<String> = keys.iter().map(|key| hex(key)).collect();
         let keys = format!("{}\n{}\n", lines.join("\n"), root.fingerprint());
         assert_eq!(keys, include_str!("../../tests/golden/keys-v1.txt"), "{keys}");

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableError, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase as _, TableError, WriteTransaction};
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::ids::Seq;
 use serde::Serialize;
@@ -19,9 +19,10 @@ use serde::de::DeserializeOwned;
 use super::kept::{Kept, sealed_under};
 use super::{Keyring, RootKey};
 use crate::error::StoreError;
+use crate::ledger::Ledger;
 use crate::seal::{Generation, Place, Seal, generation};
 use crate::secrets::Secrets;
-use crate::tables::{EVENTS, KEYS};
+use crate::tables::KEYS;
 
 /// The one row of [`KEYS`].
 const ROW: &str = "keys";
@@ -71,6 +72,38 @@ impl Keys {
         }
     }
 
+    /// Those of a damaged file, and their row: one of `rows`, or what one of `perhaps` begins with, the
+    /// likeliest first; only the seal tells where it ends.
+    pub(crate) fn found(
+        rows: &[Vec<u8>],
+        perhaps: &[Vec<u8>],
+        ring: &Keyring,
+    ) -> Result<(Self, Vec<u8>), StoreError> {
+        let mut refused = StoreError::Keys;
+        for (number, bytes) in rows.iter().chain(perhaps).enumerate() {
+            let Ok(wanted) = sealed_under(bytes) else { continue };
+            let Some(root) = ring.find(wanted) else {
+                refused = StoreError::OtherKey { wanted };
+                // An older row, under a key that was replaced, does not chain what came since.
+                if number < rows.len() {
+                    return Err(refused);
+                }
+                continue;
+            };
+            let rows = (0..=bytes.len()).rev().filter_map(|end| bytes.get(..end));
+            let opened = rows.filter_map(|row| Some((row, Kept::open(row, root).ok()?))).next();
+            if let Some((row, (kept, generation))) = opened {
+                return Ok((Keys::new(root.clone(), generation, kept), row.to_vec()));
+            }
+        }
+        Err(refused)
+    }
+
+    /// The root key that they are sealed under.
+    pub(crate) fn root(&self) -> &RootKey {
+        &self.root
+    }
+
     fn of_new_ledger(root: &RootKey, lasting: [u8; 32]) -> Self {
         let kept = Kept { lasting, chains: vec![(1, root.chain())], rows: Vec::new() };
         Keys::new(root.clone(), FIRST, kept)
@@ -93,11 +126,8 @@ impl Keys {
 
     /// The same ledger's under another root key, which chains from the next entry on.
     fn replaced(self, database: &Database, root: &RootKey) -> Result<Self, StoreError> {
+        let last = last(database)?.0;
         let transaction = begin(database)?;
-        let last = {
-            let events = transaction.open_table(EVENTS)?;
-            events.last()?.map_or(0, |(seq, _)| seq.value())
-        };
         let mut kept = self.kept;
         kept.chains.push((last + 1, root.chain()));
         kept.rows.push((self.generation, self.root.rows()));
@@ -111,8 +141,7 @@ impl Keys {
 
     fn write(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
         let row = self.kept.seal(&self.root, self.generation)?;
-        transaction.open_table(KEYS)?.insert(ROW, row.as_slice())?;
-        Ok(())
+        put(transaction, &row)
     }
 
     /// Whether the file is still under these keys: one from before they replaced others, or another ledger's,
@@ -202,14 +231,19 @@ impl Keys {
     pub(crate) fn drop_older(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
         let kept = Kept { rows: Vec::new(), ..self.kept.clone() };
         let row = kept.seal(&self.root, self.generation)?;
-        transaction.open_table(KEYS)?.insert(ROW, row.as_slice())?;
-        Ok(())
+        put(transaction, &row)
     }
 
     /// To be called once that is on disk.
     pub(crate) fn set_resealed(&self) {
         self.resealing.store(false, Ordering::Release);
     }
+}
+
+/// Puts the row of keys where it belongs.
+pub(crate) fn put(transaction: &WriteTransaction, row: &[u8]) -> Result<(), StoreError> {
+    transaction.open_table(KEYS)?.insert(ROW, row)?;
+    Ok(())
 }
 
 fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
@@ -227,11 +261,7 @@ fn find(database: &Database) -> Result<Option<Vec<u8>>, StoreError> {
 }
 
 fn last(database: &Database) -> Result<Seq, StoreError> {
-    match database.begin_read()?.open_table(EVENTS) {
-        Ok(table) => Ok(table.last()?.map_or(Seq(0), |(seq, _)| Seq(seq.value()))),
-        Err(TableError::TableDoesNotExist(_)) => Ok(Seq(0)),
-        Err(error) => Err(error.into()),
-    }
+    Ledger::end_in(&database.begin_read()?)
 }
 
 #[cfg(test)]
@@ -249,7 +279,7 @@ mod tests {
         Keys::settle(&database, &OLD.into()).unwrap();
         let transaction = begin(&database).unwrap();
         for seq in 1..=entries {
-            transaction.open_table(EVENTS).unwrap().insert(seq, b"".as_slice()).unwrap();
+            transaction.open_table(crate::tables::EVENTS).unwrap().insert(seq, b"".as_slice()).unwrap();
         }
         transaction.commit().unwrap();
         database

@@ -76,7 +76,7 @@ pub(super) fn credential(transaction: &WriteTransaction, held: &Held) -> Result<
 }
 
 /// Removes all that the register holds of somebody.
-pub(super) fn person(transaction: &WriteTransaction, person: Person) -> Result<(), StoreError> {
+pub(crate) fn person(transaction: &WriteTransaction, person: Person) -> Result<(), StoreError> {
     for person in with_those_merged(transaction, person)? {
         transaction.open_table(PEOPLE)?.remove(details::key(person))?;
         texts::forget(transaction, person)?;

@@ -34,6 +34,7 @@ use crate::ledger::Ledger;
 pub use templates::Template;
 pub use texts::Text;
 
+pub(crate) use forget::person as forget_person;
 pub(crate) use reseal::Reseal;
 
 /// Reads what identifies people and lets them in.

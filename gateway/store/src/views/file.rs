@@ -6,9 +6,11 @@
 //!
 //! Refuses: failing because of what is in the file. Only the disk can make it fail.
 
+use std::path::Path;
+
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
 use rollcall_domain::event::Entry;
-use rollcall_domain::ids::SessionId;
+use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::parts::{Part, restore};
 use rollcall_domain::session::{Meeting, Session};
 use rollcall_domain::state::State;
@@ -22,6 +24,7 @@ use crate::caught::{caught, let_go};
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::Head;
+use crate::overlay::{Look, look_at, open_unchanged};
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 32 << 20;
@@ -46,7 +49,10 @@ impl ViewsFile {
         is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
     ) -> Result<Self, StoreError> {
         let path = place.disk.path(FILE);
-        let found = caught(|| Self::load(place.clone(), place.open(CACHE_BYTES, FILE, true)?));
+        let found = caught(|| {
+            look(place)?;
+            Self::load(place.clone(), place.open(CACHE_BYTES, FILE, true)?)
+        });
         match found {
             Ok(file) => {
                 let known = file.reached.head().map_or(Ok(false), is_known)?;
@@ -177,6 +183,29 @@ impl ViewsFile {
         self.volatile = !lasting;
         Ok(())
     }
+}
+
+/// The engine does not look at the checksums of pages that it reads.
+fn look(place: &Place) -> Result<(), StoreError> {
+    let Some(path) = place.disk.folder().map(|folder| folder.join(FILE)) else { return Ok(()) };
+    match look_at(&path)? {
+        Look::Damaged(what) => Err(StoreError::Broken { path, what }),
+        Look::Absent | Look::Whole | Look::Unclosed { .. } => Ok(()),
+    }
+}
+
+/// How far the views in a real folder had followed the ledger, if they can still tell.
+pub(crate) fn last_in(folder: &Path) -> Seq {
+    let path = folder.join(FILE);
+    if look_at(&path).is_ok_and(|look| matches!(look, Look::Absent | Look::Damaged(_))) {
+        return Seq(0);
+    }
+    let read = caught(|| {
+        let read = open_unchanged(&path)?.begin_read()?;
+        let table = read.open_table(META)?;
+        table.get(PLACE)?.map(|reached| value::<Reached>(reached.value())).transpose()
+    });
+    read.ok().flatten().and_then(|reached| reached.head()).map_or(Seq(0), |head| head.last)
 }
 
 /// So that nobody who reads finds a table missing.

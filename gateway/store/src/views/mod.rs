@@ -33,7 +33,7 @@ pub use snapshot::Snapshot;
 use crate::error::StoreError;
 
 pub(crate) use compare::difference;
-pub(crate) use file::ViewsFile;
+pub(crate) use file::{ViewsFile, last_in};
 
 /// A handle; clones share one state.
 #[derive(Clone)]

@@ -11,6 +11,7 @@
     reason = "test support: each test file uses a part of it and may fail loudly"
 )]
 
+pub mod damage;
 pub mod disk;
 pub mod history;
 pub mod machine;

@@ -1,0 +1,266 @@
+//! A new ledger from what is left of a damaged one.
+//!
+//! Promises: every entry that lies intact in the file is in the new ledger, under its own sequence and with
+//! its own bytes; what is gone is named by ranges, in the new ledger too, so that it never passes for
+//! whole; rows of the register come along as far as pages lead to them; the damaged file is kept under
+//! another name; until the new ledger is whole and on disk, nothing is changed.
+//!
+//! Refuses: a file that another process has, that a newer version wrote, or of which the key proves
+//! nothing. Those are not damaged, and starting over from them would lose what is in them.
+
+mod choose;
+mod pages;
+mod scan;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use redb::{Database, Key, TableDefinition, Value, WriteTransaction};
+use rollcall_domain::event::Event;
+use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::Moment;
+use rollcall_domain::ports::Clock;
+
+use crate::caught::caught;
+use crate::codec;
+use crate::error::StoreError;
+use crate::gaps::Gap;
+use crate::keys::{Keyring, Keys, put};
+use crate::ledger::{Head, Ledger, file_in};
+use crate::overlay::{Held, Look, look_at};
+use crate::register::forget_person;
+use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
+use crate::views;
+use choose::{Chosen, choose};
+use pages::Rows;
+use scan::{Source, scan};
+
+/// Entries written in one transaction.
+const AT_ONCE: usize = 50_000;
+/// The new ledger, until it is one.
+const UNFINISHED: &str = "ledger.salvaging.redb";
+
+/// What became of a damaged ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Salvaged {
+    /// Entries that are in the new ledger.
+    pub entries: usize,
+    /// Of those, whose own link of the chain was damaged and could be restored.
+    pub mended: usize,
+    /// What the new ledger has lost, now and before.
+    pub gaps: Vec<Gap>,
+    /// Rows of the register that are in the new ledger.
+    pub rows: u64,
+    /// Rows that were in the old one and could not be found, as far as that is known.
+    pub rows_lost: u64,
+    /// Where the damaged file is now.
+    pub set_aside: PathBuf,
+}
+
+/// Salvages the ledger in `folder` if it is damaged in a way that can be seen without reading its rows.
+pub(crate) fn if_damaged(
+    folder: &Path,
+    keys: &Keyring,
+    clock: &dyn Clock,
+) -> Result<Option<Salvaged>, StoreError> {
+    match look_at(&file_in(folder))? {
+        Look::Absent | Look::Whole | Look::Unclosed { torn: false } => Ok(None),
+        // A commit that was cut short was never answered, and the views have seen nothing of it.
+        Look::Unclosed { torn: true } => {
+            let (end, seen) = (Ledger::open_unchanged(folder, keys)?.end()?, views::last_in(folder));
+            let what = format!("it ends at entry {end}, and the views have seen {seen}");
+            if seen > end { because_of(folder, keys, clock, &what).map(Some) } else { Ok(None) }
+        }
+        Look::Damaged(what) => because_of(folder, keys, clock, &what).map(Some),
+    }
+}
+
+/// Salvages, and says so in the log.
+pub(crate) fn because_of(
+    folder: &Path,
+    keys: &Keyring,
+    clock: &dyn Clock,
+    what: &str,
+) -> Result<Salvaged, StoreError> {
+    tracing::error!(what, "the ledger is damaged; everything in it that is intact is brought into a new one");
+    let salvaged = from_damaged(folder, keys, clock.now())?;
+    let Salvaged { entries, mended, rows, rows_lost, set_aside, .. } = &salvaged;
+    tracing::warn!(
+        entries, mended, rows, rows_lost, set_aside = %set_aside.display(),
+        "the ledger was salvaged; the damaged file is kept: check the disk, and keep the file until somebody has looked at it"
+    );
+    for Gap { first, last, .. } in &salvaged.gaps {
+        tracing::error!(
+            first = first.0,
+            last = last.0,
+            "entries of the ledger are lost; a backup may have them"
+        );
+    }
+    Ok(salvaged)
+}
+
+/// Makes a new ledger of what is intact in the one in `folder`, and sets that one aside.
+///
+/// # Errors
+/// The file is another's, its row of keys is gone, or nothing in it can be proven with this key; or the new
+/// ledger cannot be written. The old one is then as it was.
+pub fn salvage(folder: &Path, keys: impl Into<Keyring>, at: Moment) -> Result<Salvaged, StoreError> {
+    from_damaged(folder, &keys.into(), at)
+}
+
+fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, StoreError> {
+    let path = file_in(folder);
+    let source = Source::new(Held::take(&path)?)?;
+    let scan = scan(&source)?;
+    // The views may have seen what is gone without a trace.
+    let known_last = views::last_in(folder);
+    let tables = tables(&source);
+    let rows: Vec<_> = keys_in(&tables).collect();
+    let (keys, row_of_keys) = Keys::found(&rows, &scan.keys, ring)?;
+    let chosen = choose(&source, &scan, &|seq| *keys.chain(Seq(seq)), known_last, at)?;
+
+    let new = folder.join(UNFINISHED);
+    remove_if_there(&new)?;
+    let written = caught(|| write(&new, &source, &chosen, &row_of_keys, &tables));
+    let made = written.and_then(|(rows, lost)| {
+        let ledger = Ledger::open_unnamed(folder, UNFINISHED, ring)?;
+        ledger.walk(Head::START, drop)?;
+        Ok((rows, lost, ledger.gaps()?))
+    });
+    if made.is_err() {
+        // Most likely the disk is full, and needs the place.
+        remove_if_there(&new)?;
+    }
+    let (rows, rows_lost, gaps) = made?;
+    let set_aside = set_aside(&path, "damaged", at)?;
+    fs::rename(&new, &path).map_err(redb::Error::Io)?;
+    sync_folder(folder)?;
+    let mended = chosen.kept.iter().filter(|kept| kept.mended).count();
+    Ok(Salvaged { entries: chosen.kept.len(), mended, gaps, rows, rows_lost, set_aside })
+}
+
+/// Rows of the register and of keys, as far as pages lead to them.
+fn tables(source: &Source) -> Tables {
+    macro_rules! names {
+        ($($table:ident),+) => { [
+            redb::TableHandle::name(&KEYS),
+            $(redb::TableHandle::name(&crate::tables::$table)),+
+        ] };
+    }
+    pages::tables(source, &each_of_register!(names))
+}
+
+fn keys_in(tables: &Tables) -> impl Iterator<Item = Vec<u8>> {
+    let found = tables.get(redb::TableHandle::name(&KEYS));
+    found.into_iter().flat_map(|rows| rows.rows.values().cloned())
+}
+
+/// Gives the file a second name, under which it stays when something else takes its first.
+pub(crate) fn set_aside(path: &Path, why: &str, at: Moment) -> Result<PathBuf, StoreError> {
+    let stamp = at.civil(&TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();
+    for number in 1.. {
+        let more = if number == 1 { String::new() } else { format!("-{number}") };
+        let aside = path.with_extension(format!("{why}-{stamp}{more}.redb"));
+        match fs::hard_link(path, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Ok(()) => return Ok(aside),
+            // Not every file system knows second names.
+            Err(_) => {
+                fs::copy(path, &aside).map_err(redb::Error::Io)?;
+                File::open(&aside).and_then(|file| file.sync_all()).map_err(redb::Error::Io)?;
+                return Ok(aside);
+            }
+        }
+    }
+    Err(redb::Error::Io(io::ErrorKind::AlreadyExists.into()).into())
+}
+
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    Ok(File::open(folder).and_then(|folder| folder.sync_all()).map_err(redb::Error::Io)?)
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(redb::Error::Io(error).into()),
+        _ => Ok(()),
+    }
+}
+
+type Tables = std::collections::BTreeMap<String, Rows>;
+
+/// Tells how many rows of the register were written, and how many were lost.
+fn write(
+    path: &Path,
+    source: &Source,
+    chosen: &Chosen,
+    row_of_keys: &[u8],
+    register: &Tables,
+) -> Result<(u64, u64), StoreError> {
+    let database = Database::create(path)?;
+    let mut erased = Vec::new();
+    for some in chosen.kept.chunks(AT_ONCE) {
+        let transaction = database.begin_write()?;
+        let mut table = transaction.open_table(EVENTS)?;
+        for kept in some {
+            let bytes = source.entry(&kept.found)?;
+            let decoded = codec::decode(kept.found.seq, &bytes)?;
+            let bytes = if kept.mended { decoded.relinked(&kept.chain, &bytes) } else { bytes };
+            table.insert(kept.found.seq, bytes.as_slice())?;
+            if let Event::Erased(person) = decoded.entry.event {
+                erased.push(person);
+            }
+        }
+        drop(table);
+        transaction.commit()?;
+    }
+    let transaction = database.begin_write()?;
+    put(&transaction, row_of_keys)?;
+    for row in &chosen.gaps {
+        transaction.open_table(GAPS)?.insert(row.gap.first.0, row.bytes().as_slice())?;
+    }
+    let counted = write_register(&transaction, register)?;
+    for person in erased {
+        forget_person(&transaction, person)?;
+    }
+    transaction.commit()?;
+    Ok(counted)
+}
+
+fn write_register(transaction: &WriteTransaction, found: &Tables) -> Result<(u64, u64), StoreError> {
+    let (mut written, mut lost) = (0, 0);
+    macro_rules! copy {
+        ($($table:ident),+) => {$(
+            let name = redb::TableHandle::name(&crate::tables::$table).to_owned();
+            if let Some(rows) = found.get(&name) {
+                let copied = copy_rows(transaction, crate::tables::$table, rows)?;
+                written += copied;
+                lost += rows.expected.saturating_sub(copied);
+            }
+        )+};
+    }
+    each_of_register!(copy);
+    Ok((written, lost))
+}
+
+fn copy_rows<K: Key + 'static, V: Value + 'static>(
+    transaction: &WriteTransaction,
+    table: TableDefinition<'_, K, V>,
+    found: &Rows,
+) -> Result<u64, StoreError> {
+    let mut table = transaction.open_table(table)?;
+    let mut copied = 0;
+    for (key, value) in &found.rows {
+        if K::fixed_width().is_some_and(|width| width != key.len()) {
+            continue;
+        }
+        // Bytes that are no text, for one, are refused by a panic.
+        let read = caught(|| Ok((K::from_bytes(key), V::from_bytes(value))));
+        if let Ok((key, value)) = read {
+            table.insert(key, value)?;
+            copied += 1;
+        }
+    }
+    Ok(copied)
+}

@@ -1,0 +1,71 @@
+//! Files that are not as they were written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use rollcall_domain::event::Event;
+
+use super::{append, open, queue, setting};
+
+pub const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+pub const PAGE: usize = 4_096;
+
+/// Numbers that look like chance and are the same every time.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+}
+
+pub fn ledger(folder: &Path) -> PathBuf {
+    folder.join("ledger.redb")
+}
+
+/// Entries of every size: several to a page, and some that are larger than one.
+pub fn many(count: usize) -> Vec<Event> {
+    let long = |number: usize| if number % 40 == 7 { 9_000 } else { number % 60 };
+    (1..=count).map(|number| setting(&format!("{number}:{}", "x".repeat(long(number))))).collect()
+}
+
+/// A ledger with these entries, in commits of several sizes, so that pages are written more than once.
+pub fn fill(folder: &Path, events: &[Event]) {
+    let store = open(folder);
+    let (mut rest, mut size) = (events, 1);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(size.min(rest.len()));
+        append(&store, now.to_vec());
+        (rest, size) = (later, size % 7 + 1);
+    }
+    let last = queue(&store, vec![], None, None);
+    last.recv().unwrap();
+}
+
+/// The stored bytes of every entry.
+pub fn stored(folder: &Path) -> Vec<(u64, Vec<u8>)> {
+    let database = Database::open(ledger(folder)).unwrap();
+    let table = database.begin_read().unwrap().open_table(EVENTS).unwrap();
+    let rows = table.iter().unwrap().map(Result::unwrap);
+    rows.map(|(seq, bytes)| (seq.value(), bytes.value().to_vec())).collect()
+}
+
+/// Changes the file as a failing disk would.
+pub fn damage(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(ledger(folder)).unwrap();
+    change(&mut bytes);
+    fs::write(ledger(folder), bytes).unwrap();
+}
+
+/// Where these bytes lie in the file; the last place, as that is where they were written last.
+pub fn places(folder: &Path, bytes: &[u8]) -> Vec<usize> {
+    let file = fs::read(ledger(folder)).unwrap();
+    file.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes).map(|(at, _)| at).collect()
+}
+
+/// A folder in memory, where there is one: thousands of small commits would wait for the disk otherwise.
+pub fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}

@@ -18,6 +18,7 @@ mod codec;
 mod disk;
 mod error;
 pub mod evidence;
+mod export;
 mod follow;
 mod gaps;
 mod index;
@@ -54,6 +55,7 @@ pub use backup::{Backup, Overwrite, Restored, backup, check_backup, restore};
 pub use disk::{Disk, Place};
 pub use error::StoreError;
 pub use evidence::Evidence;
+pub use export::{Export, Span};
 pub use gaps::Gap;
 pub use keys::{Fingerprint, Keyring, RootKey};
 pub use register::{Register, Template, Text};
@@ -170,6 +172,11 @@ impl Store {
     /// The ledger cannot be read, or an entry in it is damaged.
     pub fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.ledger.entries(from, limit)
+    }
+
+    /// The entries of a span, read on as they are asked for; those written later are not among them.
+    pub fn export(&self, span: Span) -> Export {
+        Export::of(&self.ledger, span)
     }
 
     /// Writes a backup to `target` while appends go on.

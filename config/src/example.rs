@@ -4,7 +4,7 @@
 //! nothing, because every key is behind a `#`.
 
 use crate::form::Form;
-use crate::key::{Initial, Key, Kind};
+use crate::key::{Built, Initial, Key, Kind};
 use crate::keys;
 use crate::print::append;
 use crate::suggest;
@@ -17,8 +17,9 @@ const HEAD: &str = "\
 # variables come after it: ROLLCALL__HTTP__LISTEN overrides listen in [http]; lists are given
 # comma separated. `rollcall check-config` names every mistake and shows what is in force.
 #
-# Keys marked \"also on the settings page\" can be changed there without a restart; what is written
-# here is then only the default.
+# Keys marked \"not built yet\" are read and checked, and nothing goes by them so far; the gateway
+# says so when one is set. Keys marked \"also on the settings page\" can be changed there without a
+# restart once there is that page; what is written here is then only the default.
 ";
 
 /// The text of the example file.
@@ -37,7 +38,9 @@ pub fn example() -> String {
     }
     for key in keys::keys() {
         if let Kind::Tables(fields) = key.kind {
-            append(&mut out, format_args!("\n# {}\n#[[{}]]\n", key.doc, key.path));
+            out.push('\n');
+            explain(&mut out, key);
+            append(&mut out, format_args!("#[[{}]]\n", key.path));
             for field in fields {
                 explain(&mut out, field);
                 append(&mut out, format_args!("#{} = {}\n", field.path, field.sample()));
@@ -64,6 +67,11 @@ fn explain(out: &mut String, key: &Key) {
     }
     if key.on_page {
         notes.push("also on the settings page".to_owned());
+    }
+    match key.built {
+        Built::Yes => {}
+        Built::NotYet => notes.push("not built yet".to_owned()),
+        Built::NotYetSoRefused => notes.push("not built yet: the gateway does not start with it".to_owned()),
     }
     if !notes.is_empty() {
         append(out, format_args!("# ({})\n", notes.join("; ")));

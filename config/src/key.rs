@@ -19,8 +19,22 @@ pub struct Key {
     pub initial: Initial,
     /// Whether an admin may also change it on the settings page.
     pub on_page: bool,
+    /// Whether the gateway goes by it yet.
+    pub built: Built,
     /// What it does, for the person who runs the box; one or two lines.
     pub doc: &'static str,
+}
+
+/// How far the gateway is with what a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Built {
+    /// It goes by it.
+    Yes,
+    /// It reads and checks it, and does nothing about it; whoever sets it is told.
+    NotYet,
+    /// Nor this, and what it would do instead is worse than not to start: plain text where TLS was
+    /// asked for.
+    NotYetSoRefused,
 }
 
 /// What may be written at a key.
@@ -54,12 +68,24 @@ pub enum Initial {
 impl Key {
     /// The row, not changeable on the settings page.
     pub(crate) const fn new(path: &'static str, kind: Kind, initial: Initial, doc: &'static str) -> Self {
-        Self { path, kind, initial, on_page: false, doc }
+        Self { path, kind, initial, on_page: false, built: Built::Yes, doc }
     }
 
     /// The same row, changeable on the settings page.
     pub(crate) const fn on_page(mut self) -> Self {
         self.on_page = true;
+        self
+    }
+
+    /// The same row, for what is still to be built.
+    pub(crate) const fn not_built(mut self) -> Self {
+        self.built = Built::NotYet;
+        self
+    }
+
+    /// The same row, for what is still to be built and cannot be done without once it is asked for.
+    pub(crate) const fn refused(mut self) -> Self {
+        self.built = Built::NotYetSoRefused;
         self
     }
 

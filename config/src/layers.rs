@@ -139,6 +139,12 @@ impl Layers {
     }
 }
 
+/// The value that a key has when nothing is written.
+pub(crate) fn default_of(key: &'static Key, text: &str) -> Option<Value> {
+    let written = document::parse_value(&Origin::Default, text).ok()?;
+    check(key, key.path, &written).ok()
+}
+
 /// A name that the table does not know, with what was probably meant.
 fn unknown(section: &str, path: &str, field: &Field, suggest: bool) -> Problem {
     let table = matches!(field.value.raw, Raw::Table(_)) || field.value.raw.is_sections();

@@ -48,7 +48,7 @@ pub use example::example;
 pub use file::{ConfigFile, STANDARD_FILE, Source, reason};
 pub use firebase::FirebaseSource;
 pub use form::Form;
-pub use key::{Initial, Key, Kind};
+pub use key::{Built, Initial, Key, Kind};
 pub use keys::{find, keys, sections};
 pub use loaded::{Loaded, load, load_source};
 pub use page::{check_page_value, page_keys};

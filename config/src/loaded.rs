@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use crate::environment::Environment;
 use crate::file::{ConfigFile, Source};
 use crate::firebase::{self, FirebaseSource};
-use crate::key::Key;
+use crate::key::{Built, Initial, Key};
 use crate::keys;
 use crate::layers::{self, InForce, Layers};
 use crate::problem::{Fault, Origin, Problem, Problems};
@@ -47,7 +47,41 @@ impl fmt::Debug for Entry {
     }
 }
 
+impl Entry {
+    /// Whether somebody set it to something else than the default.
+    fn is_changed(&self) -> bool {
+        let Some(in_force) = &self.in_force else { return false };
+        match self.key.initial {
+            _ if in_force.origin == Origin::Default => false,
+            Initial::Is(text) => layers::default_of(self.key, text).as_ref() != Some(&in_force.value),
+            Initial::Unset { .. } | Initial::Required { .. } => true,
+        }
+    }
+
+    /// Whether somebody asks for what is not built yet.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.key.built != Built::Yes && self.is_changed()
+    }
+}
+
 impl Loaded {
+    /// The keys that somebody set although nothing goes by them yet.
+    #[must_use]
+    pub fn idle_keys(&self) -> Vec<&'static Key> {
+        self.entries.iter().filter(|entry| entry.is_idle()).map(|entry| entry.key).collect()
+    }
+
+    /// The settings, if a gateway may run on them today.
+    ///
+    /// # Errors
+    /// Something is asked for that is not built yet and that nothing else can stand in for.
+    pub fn ready(self) -> Result<Self, Problems> {
+        let idle = self.entries.iter().filter(|entry| entry.is_idle());
+        let refused = idle.filter(|entry| entry.key.built == Built::NotYetSoRefused);
+        let problems: Vec<Problem> = refused.map(refusal).collect();
+        if problems.is_empty() { Ok(self) } else { Err(Problems::sorted(problems)) }
+    }
+
     /// The keys whose value in force differs between the two.
     #[must_use]
     pub fn changed_keys(&self, other: &Self) -> Vec<&'static Key> {
@@ -58,6 +92,18 @@ impl Loaded {
             .filter(|(one, two)| value(one) != value(two))
             .map(|(one, _)| one.key)
             .collect()
+    }
+}
+
+/// All keys of this kind are about TLS.
+fn refusal(entry: &Entry) -> Problem {
+    Problem {
+        origin: entry.in_force.as_ref().map_or(Origin::Default, |in_force| in_force.origin.clone()),
+        key: entry.key.path.to_owned(),
+        fault: Fault::NotBuilt,
+        advice: "remove it, or everything would go in plain text where you asked for TLS; \
+                 let a proxy on the same box speak TLS meanwhile"
+            .to_owned(),
     }
 }
 

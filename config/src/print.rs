@@ -46,16 +46,25 @@ fn line(out: &mut String, entry: &Entry) {
     let name = entry.key.name();
     match &entry.in_force {
         Some(in_force) => {
-            commented(out, &format!("{name} = {}", shown(entry.key, &in_force.value)), &in_force.origin);
+            commented(
+                out,
+                &format!("{name} = {}", shown(entry.key, &in_force.value)),
+                &remark(entry, &in_force.origin),
+            );
         }
         None => append(out, format_args!("# {name} is not set\n")),
     }
 }
 
-fn commented(out: &mut String, text: &str, origin: &Origin) {
+/// Who set it, and whether that is of any use.
+fn remark(entry: &Entry, origin: &Origin) -> String {
+    if entry.is_idle() { format!("{origin}; not built yet") } else { origin.to_string() }
+}
+
+fn commented(out: &mut String, text: &str, remark: &str) {
     // A control character in a file's name must not end the comment.
-    let origin: String = origin.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    append(out, format_args!("{text:<MARGIN$} # {origin}\n"));
+    let remark: String = remark.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    append(out, format_args!("{text:<MARGIN$} # {remark}\n"));
 }
 
 /// Writing to a `String` cannot fail.
@@ -82,7 +91,7 @@ fn blocks(out: &mut String, entry: &Entry) {
     }
     for (table, origin) in tables.iter().zip(&in_force.tables) {
         out.push('\n');
-        commented(out, &format!("[[{}]]", entry.key.path), origin);
+        commented(out, &format!("[[{}]]", entry.key.path), &remark(entry, origin));
         for field in fields {
             if let Some(value) = table.get(field.path) {
                 append(out, format_args!("{} = {value}\n", field.path));

@@ -82,6 +82,8 @@ pub enum Fault {
     Repeated { found: String, first: Origin },
     #[error("cannot be changed on the settings page")]
     NotOnPage,
+    #[error("is not built yet")]
+    NotBuilt,
     #[error("is missing")]
     Missing,
     #[error("does nothing without {other}")]

@@ -41,7 +41,7 @@ fn each_value_says_where_it_comes_from() {
         line.split_once("# ").unwrap().1.to_owned()
     };
     assert_eq!(comment("name"), "environment ROLLCALL__CAMPUS__NAME");
-    assert_eq!(comment("locale"), "rollcall.toml:3");
+    assert_eq!(comment("locale"), "rollcall.toml:3; not built yet");
     assert_eq!(comment("timezone"), "default");
 }
 
@@ -160,4 +160,25 @@ fn a_single_address_is_a_network_of_one() {
 #[test]
 fn port_zero_never_clashes() {
     assert_eq!(complaints("http.listen = \"127.0.0.1:0\"\nmqtt.listen = \"127.0.0.1:0\""), "");
+}
+
+#[test]
+fn only_what_somebody_changed_is_told_to_be_not_built_yet() {
+    let idle = |text: &str| -> Vec<&str> {
+        load_text(text, &no_environment()).unwrap().idle_keys().iter().map(|key| key.path).collect()
+    };
+    assert_eq!(idle(""), [""; 0]);
+    assert_eq!(idle("limits.user_per_hour = 1000\nmqtt.denied_filters = []\nqr.require_lan = true"), [""; 0]);
+    let text = "limits.user_per_hour = 5\nqr.max_distance_meters = 150\nsessions.late_after_minutes = 6";
+    assert_eq!(idle(text), ["qr.max_distance_meters", "limits.user_per_hour"]);
+}
+
+#[test]
+fn settings_with_tls_are_sound_but_nothing_may_run_on_them_yet() {
+    let tls = "[mqtt]\ntls_listen = \"0.0.0.0:8883\"\ntls_cert = \"a\"\ntls_key = \"b\"\n";
+    let problems = load_text(tls, &no_environment()).unwrap().ready().unwrap_err();
+    assert_eq!(problems.found(), 3);
+    assert!(problems.to_string().starts_with("rollcall.toml:2:14: mqtt.tls_listen: is not built yet; "));
+    let other = load_text("limits.user_per_hour = 5", &no_environment()).unwrap();
+    assert!(other.ready().is_ok());
 }

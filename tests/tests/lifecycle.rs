@@ -123,14 +123,16 @@ fn a_reload_takes_good_settings_and_says_which_wait_for_a_restart() {
     let mut gateway = start(&folder);
     fs::write(
         folder.path().join("rollcall.toml"),
-        "[limits]\nuser_per_hour = 5\n[campus]\nname = \"North\"\n",
+        "[limits]\nuser_per_hour = 5\n[log]\nlevel = \"debug\"\n[campus]\nname = \"North\"\n",
     )
     .unwrap();
     gateway.signal(Signal::HUP);
     let waits = gateway.wait_for("take effect after a restart");
     assert!(waits.contains("\"campus.name\""), "{waits}");
+    let idle = gateway.wait_for("not built yet");
+    assert!(idle.contains("\"limits.user_per_hour\""), "{idle}");
     let taken = gateway.wait_for("settings reloaded");
-    assert!(taken.contains("\"limits.user_per_hour\""), "{taken}");
+    assert!(taken.contains("\"log.level\""), "{taken}");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().1.code(), Some(0));
 }
@@ -178,6 +180,33 @@ fn bad_settings_stop_the_start_with_one_line_and_where_to_see_the_rest() {
          write a whole number from 0 to 3600 (and 1 more; see them with rollcall check-config --config rollcall.toml)\n"
     );
     assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn settings_that_nothing_goes_by_yet_are_named_at_the_start_unless_they_are_the_defaults() {
+    let folder =
+        campus("[limits]\nuser_per_hour = 5\nmarking_per_minute = 60\n[http]\nallowed_hosts = [\"a\"]\n");
+    let gateway = start(&folder);
+    gateway.signal(Signal::TERM);
+    let (said, _) = gateway.end();
+    let line = said.lines().find(|line| line.contains("these settings are not built yet")).unwrap();
+    assert!(line.contains("\"http.allowed_hosts, limits.user_per_hour\""), "{line}");
+}
+
+#[test]
+fn plain_text_is_never_served_where_tls_was_asked_for() {
+    for tls in [
+        "[http]\ntls_cert = \"a\"\ntls_key = \"b\"\n",
+        "[mqtt]\ntls_listen = \"127.0.0.1:0\"\ntls_cert = \"a\"\ntls_key = \"b\"\nclient_ca = \"c\"\n",
+    ] {
+        let folder = campus(tls);
+        let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
+        assert!(
+            said.contains(": is not built yet; remove it, or everything would go in plain text"),
+            "{said}"
+        );
+        assert!(!folder.path().join("data").exists());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(crate) fn check_config(file: &ConfigFile, environment: &Environment) -> Exit
     for remark in environment.ignored() {
         output::complain(&format!("warning: {remark}"));
     }
-    let loaded = match load(file, environment) {
+    let loaded = match load(file, environment).and_then(Loaded::ready) {
         Ok(loaded) => loaded,
         Err(problems) => {
             output::complain(&format!("{problems}\n{}", problems.count()));

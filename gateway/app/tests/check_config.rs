@@ -67,6 +67,18 @@ fn the_option_may_stand_in_front_of_the_command() {
 }
 
 #[test]
+fn tls_that_was_asked_for_and_cannot_be_had_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[http]\ntls_cert = \"a\"\ntls_key = \"b\"\n";
+    std::fs::write(folder.path().join("tls.toml"), text).unwrap();
+    let output = rollcall(folder.path(), &["check-config", "--config", "tls.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = common::text(&output.stderr);
+    assert!(said.starts_with("tls.toml:2:12: http.tls_cert: is not built yet; remove it, or "), "{said}");
+    assert!(said.ends_with("\n2 problems in the settings\n"), "{said}");
+}
+
+#[test]
 fn what_is_printed_is_itself_a_good_settings_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("empty.toml"), "").unwrap();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use actix_web::rt::System;
 use anyhow::{Context as _, Result, anyhow};
-use rollcall_config::{ConfigFile, Environment, Loaded, Problems, load};
+use rollcall_config::{ConfigFile, Environment, Key, Loaded, Problems, load};
 use rollcall_domain::ports::Clock;
 use tracing::{info, warn};
 
@@ -54,7 +54,8 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
         // and then stops or reloads it, however early it came.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let file = place.config_file();
-        let loaded = load(&file, &environment).map_err(|problems| one_line(&file, &problems))?;
+        let loaded = load(&file, &environment).and_then(Loaded::ready);
+        let loaded = loaded.map_err(|problems| one_line(&file, &problems))?;
         let log = logging::start(loaded.settings.log.level)?;
         let store = &loaded.settings.store;
         let path = place.data_dir.as_ref().unwrap_or(&store.path);
@@ -94,6 +95,7 @@ fn announce(environment: &Environment, loaded: &Loaded, folder: &DataFolder) {
     for remark in environment.ignored() {
         warn!("{remark}");
     }
+    warn_of_idle(loaded);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         data = %folder.path().display(),
@@ -107,6 +109,19 @@ fn announce(environment: &Environment, loaded: &Loaded, folder: &DataFolder) {
     if folder.open_to_others() {
         warn!(data = %folder.path().display(), "other users may look into the data folder; run chmod 700 on it");
     }
+}
+
+/// Names in one line what somebody set although nothing goes by it yet.
+fn warn_of_idle(loaded: &Loaded) {
+    let idle = loaded.idle_keys();
+    if !idle.is_empty() {
+        warn!(keys = names(&idle), "these settings are not built yet and change nothing");
+    }
+}
+
+fn names(keys: &[&Key]) -> String {
+    let names: Vec<&str> = keys.iter().map(|key| key.path).collect();
+    names.join(", ")
 }
 
 /// Runs until a signal says to stop.

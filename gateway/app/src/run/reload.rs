@@ -5,9 +5,10 @@
 //! read once has to stay: its absence is no way to ask for the defaults. Values are never logged:
 //! one of them may be a secret.
 
-use rollcall_config::{ConfigFile, Environment, Key, Loaded, load};
+use rollcall_config::{Built, ConfigFile, Environment, Key, Loaded, load};
 use tracing::{error, info, warn};
 
+use super::names;
 use crate::logging::LogControl;
 
 /// Holds the settings in force.
@@ -29,7 +30,7 @@ impl Reloader {
 
     /// Reads them again.
     pub(super) fn reload(&mut self) {
-        let fresh = match load(&self.file, &self.environment) {
+        let fresh = match load(&self.file, &self.environment).and_then(Loaded::ready) {
             Ok(fresh) => fresh,
             Err(problems) => {
                 for problem in problems.iter() {
@@ -42,10 +43,11 @@ impl Reloader {
         let mut now = self.loaded.changed_keys(&fresh);
         now.retain(|key| applies_at_once(key));
         let mut later = self.started.changed_keys(&fresh);
-        later.retain(|key| !applies_at_once(key));
+        later.retain(|key| key.built == Built::Yes && !applies_at_once(key));
         if !later.is_empty() {
             warn!(keys = names(&later), "these settings take effect after a restart");
         }
+        super::warn_of_idle(&fresh);
         if now.is_empty() {
             info!("settings reloaded: nothing changed that takes effect while running");
         } else {
@@ -65,17 +67,9 @@ fn must_stay(file: ConfigFile, loaded: &Loaded) -> ConfigFile {
     loaded.file.clone().map_or(file, ConfigFile::Named)
 }
 
-/// What the contract lets a reload change: certificates, limits, upstream and the log's level.
+/// What takes effect without a restart today: the log's level.
 fn applies_at_once(key: &Key) -> bool {
-    let section = key.section();
-    matches!(section, "limits" | "log")
-        || section.starts_with("upstream.")
-        || matches!(key.name(), "tls_cert" | "tls_key" | "client_ca")
-}
-
-fn names(keys: &[&Key]) -> String {
-    let names: Vec<&str> = keys.iter().map(|key| key.path).collect();
-    names.join(", ")
+    key.section() == "log"
 }
 
 #[cfg(test)]

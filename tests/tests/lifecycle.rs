@@ -68,6 +68,31 @@ fn the_first_start_makes_folder_key_and_password_for_its_user_alone() {
 }
 
 #[test]
+fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one_until_its_key_is_gone_too() {
+    let folder = campus("");
+    let gateway = start(&folder);
+    gateway.signal(Signal::TERM);
+    gateway.end();
+    let (ledger, key) = (folder.path().join("data/ledger.redb"), folder.path().join("data.key"));
+    fs::remove_file(&ledger).unwrap();
+    for emptied in [false, true] {
+        if emptied {
+            fs::write(&ledger, "").unwrap();
+        }
+        let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
+        assert!(
+            said.contains("is gone; put the ledger back, or delete the key file to begin anew"),
+            "{said}"
+        );
+    }
+    fs::remove_file(&ledger).unwrap();
+    fs::remove_file(&key).unwrap();
+    let gateway = start(&folder);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().1.code(), Some(0));
+}
+
+#[test]
 fn sigterm_and_ctrl_c_stop_it_cleanly_within_a_second() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let folder = campus("");

@@ -3,14 +3,16 @@
 //! Promises: one root key, from `store.key_file`, from a systemd credential, or made on the first start in
 //! a file of its own beside the data folder, for this user alone.
 //!
-//! Refuses: printing it; making another one for a ledger that has one.
+//! Refuses: printing it; making another one for a ledger that has one; beginning an empty campus where the
+//! ledger of a key is gone.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs::{self, File, Metadata};
+use std::io::{Error, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use rollcall_config::reason;
 use rollcall_store::{RootKey, Store};
 
 use crate::private_file;
@@ -18,6 +20,8 @@ use crate::private_file;
 /// What systemd's `LoadCredential=` calls the key.
 const CREDENTIAL: &str = "rollcall.key";
 const BYTES: usize = RootKey::BYTES;
+/// The ledger's file, as the store names it; a test holds the two together.
+const LEDGER: &str = "ledger.redb";
 
 /// Who looks after a key file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,8 @@ enum Keeper {
 /// Reads the key, or makes it if nothing names one and there is neither a key nor a ledger.
 ///
 /// # Errors
-/// A key that was named cannot be read, or does not look like one; the key of a ledger is missing.
+/// A key that was named cannot be read, or does not look like one; the key of a ledger is missing, or the
+/// ledger of a key.
 pub(crate) fn load(
     key_file: Option<&Path>,
     credentials: Option<&Path>,
@@ -46,7 +51,15 @@ pub(crate) fn load(
     }
     let path = beside(data)?;
     if path.exists() {
-        return read(&path, Keeper::Owner);
+        let key = read(&path, Keeper::Owner)?;
+        if ledger_is_gone(data) {
+            bail!(
+                "the sealing key {} is there, but the ledger in {} is gone; put the ledger back, or delete the key file to begin anew",
+                path.display(),
+                data.display()
+            );
+        }
+        return Ok(key);
     }
     if Store::is_in(data) {
         bail!(
@@ -67,19 +80,55 @@ fn beside(data: &Path) -> Result<PathBuf> {
     Ok(data.with_file_name(name))
 }
 
+/// Whether no ledger is left in the folder: a file without a byte never was one.
+fn ledger_is_gone(data: &Path) -> bool {
+    !Store::is_in(data) || fs::metadata(data.join(LEDGER)).is_ok_and(|about| about.len() == 0)
+}
+
 fn read(path: &Path, keeper: Keeper) -> Result<RootKey> {
     let shown = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read the key file {shown}"))?;
-    let mode = file.metadata().with_context(|| format!("cannot look at the key file {shown}"))?.mode();
-    if keeper == Keeper::Owner && mode & 0o077 != 0 {
+    let (about, bytes) = match content(path) {
+        Ok(content) => content,
+        Err(error) => bail!("cannot read the key file {shown}: {}", advise(&error)),
+    };
+    if keeper == Keeper::Owner && about.mode() & 0o077 != 0 {
         bail!("other users may read the key file {shown}; run chmod 600 on it");
     }
-    let mut bytes = Vec::new();
-    file.take(1024).read_to_end(&mut bytes).with_context(|| format!("cannot read the key file {shown}"))?;
     let key = <[u8; BYTES]>::try_from(bytes.as_slice());
     key.map(RootKey::new).ok().with_context(|| {
         format!("{shown} is not a key: it should hold {BYTES} bytes; restore it from where you keep it")
     })
+}
+
+/// What the file is and what is in it, as far as a key may be long.
+fn content(path: &Path) -> Result<(Metadata, Vec<u8>), Error> {
+    let about = fs::metadata(path)?;
+    if about.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    // A pipe would have to be waited for.
+    if !about.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(1024).read_to_end(&mut bytes)?;
+    Ok((about, bytes))
+}
+
+/// What is the matter, and what to do.
+fn advise(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            "there is no such file; restore it from where you keep it, or correct store.key_file".to_owned()
+        }
+        ErrorKind::IsADirectory => "it is a folder; set store.key_file to the file itself".to_owned(),
+        ErrorKind::InvalidInput => "it is not a regular file; set store.key_file to one".to_owned(),
+        ErrorKind::PermissionDenied => {
+            "permission denied; make it the gateway's user's own (chown), for that user alone (chmod 600)"
+                .to_owned()
+        }
+        _ => format!("{}; check the path, the links on it and the disk", reason(error)),
+    }
 }
 
 fn make(path: &Path, random: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<RootKey> {
@@ -120,6 +169,7 @@ mod tests {
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
         let made = load(None, None, &data, bytes(1)).unwrap();
+        fs::write(data.join(LEDGER), "a ledger").unwrap();
         assert!(same(&made, &load(None, None, &data, bytes(2)).unwrap()));
         assert!(same(&made, &RootKey::new([1; BYTES])));
     }
@@ -129,7 +179,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
-        fs::write(data.join("ledger.redb"), "").unwrap();
+        fs::write(data.join(LEDGER), "").unwrap();
+        assert!(Store::is_in(&data), "the store names its file otherwise");
         let error = load(None, None, &data, bytes(1)).unwrap_err().to_string();
         assert!(error.contains("data.key is missing"), "{error}");
         assert!(!folder.path().join("data.key").exists());
@@ -145,6 +196,38 @@ mod tests {
         put(&folder.path().join(CREDENTIAL), 0o440);
         let credential = load(None, Some(folder.path()), folder.path(), bytes(1)).unwrap();
         assert!(same(&credential, &RootKey::new([7; BYTES])));
+    }
+
+    #[test]
+    fn no_empty_campus_is_begun_where_the_ledger_of_a_key_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        load(None, None, &data, bytes(1)).unwrap();
+        for emptied in [false, true] {
+            if emptied {
+                fs::write(data.join(LEDGER), "").unwrap();
+            }
+            let error = load(None, None, &data, bytes(2)).unwrap_err().to_string();
+            assert!(error.contains("is gone; put the ledger back, or delete the key file"), "{error}");
+        }
+        fs::remove_file(folder.path().join("data.key")).unwrap();
+        fs::remove_file(data.join(LEDGER)).unwrap();
+        assert!(same(&load(None, None, &data, bytes(2)).unwrap(), &RootKey::new([2; BYTES])));
+    }
+
+    #[test]
+    fn what_is_no_key_file_at_all_comes_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |name: &str| {
+            let path = folder.path().join(name);
+            load(Some(&path), None, folder.path(), bytes(1)).unwrap_err().to_string()
+        };
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        assert!(named("folder").ends_with("it is a folder; set store.key_file to the file itself"));
+        assert!(named("nowhere").contains("there is no such file; restore it"));
+        let denied = advise(&ErrorKind::PermissionDenied.into());
+        assert!(denied.contains("chown") && denied.contains("chmod 600"), "{denied}");
     }
 
     #[test]

@@ -3,11 +3,18 @@
 // Promises: what is shown is what the gateway last said; when a frame is missing, or the connection is,
 // the page says so and asks for everything anew.
 //
-// Refuses: deciding. A click asks the gateway and shows its answer; the mark itself comes back over /ws.
+// Refuses: deciding. A press asks the gateway (marking.js); the mark itself comes back over /ws.
+
+import { listen } from "./marking.js";
 
 const SOURCES = {
   qr: "QR code", biometric: "device", manual: "by hand", offline: "device, sent later",
   self: "said so", leave: "leave", correction: "corrected", auto: "at closing",
+};
+// What a page that is connected says of itself: only an open session is about to change.
+const CONNECTED = {
+  scheduled: "Not open yet", open: "Live", closed: "Closed; what is changed later still appears here",
+  locked: "Locked; what the office changes still appears here", cancelled: "Cancelled",
 };
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15000;
@@ -96,6 +103,10 @@ function showStatus(status) {
   badge.textContent = status;
 }
 
+function connected() {
+  say("on", CONNECTED[main.dataset.status] ?? "Connected");
+}
+
 function showSnapshot(data) {
   showStatus(data.status);
   const belong = new Set(data.rows.map((row) => row.studentId));
@@ -113,7 +124,8 @@ function heard(socket, frame) {
       seen = frame.seq;
       wait = FIRST_WAIT;
       showSnapshot(frame.data);
-      say("on", "Live");
+      connected();
+      complain("");
       return;
     case "ERROR":
       // All this page asks for is to watch, so it does not watch any more.
@@ -132,7 +144,10 @@ function heard(socket, frame) {
     showRow(frame.data, true);
     showAbsent();
   }
-  if (frame.event === "SESSION_STATUS") showStatus(frame.data.status);
+  if (frame.event === "SESSION_STATUS") {
+    showStatus(frame.data.status);
+    connected();
+  }
   if (frame.event === "TODAY_SUMMARY") showCounts(frame.data);
 }
 
@@ -188,29 +203,7 @@ async function look() {
   setTimeout(look, LOOK_EVERY);
 }
 
-async function askForMark(form, mark) {
-  const student = form.elements.student.value;
-  const answer = await fetch("/api/v1/attendance/records", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ session, student, mark }),
-  });
-  if (answer.status === 401) return signIn();
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => ({ title: "Not marked", detail: "try again" }));
-    throw new Error(`${problem.title}: ${problem.detail}.`);
-  }
-}
-
-lines.addEventListener("submit", (event) => {
-  const { target: form, submitter } = event;
-  event.preventDefault();
-  complain("");
-  form.setAttribute("aria-busy", "true");
-  askForMark(form, submitter.value)
-    .catch((error) => complain(error instanceof TypeError ? "The gateway cannot be reached. Try again." : error.message))
-    .finally(() => form.removeAttribute("aria-busy"));
-});
+listen(lines, session, { complain, signIn });
 
 const filter = document.querySelector(".filter");
 filter.hidden = false;

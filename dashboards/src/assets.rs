@@ -23,7 +23,7 @@ struct Asset {
     body: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset {
         name: "rollcall.css",
         kind: "text/css; charset=utf-8",
@@ -33,6 +33,11 @@ const ASSETS: [Asset; 3] = [
         name: "live.js",
         kind: "text/javascript; charset=utf-8",
         body: include_str!("../assets/live.js"),
+    },
+    Asset {
+        name: "marking.js",
+        kind: "text/javascript; charset=utf-8",
+        body: include_str!("../assets/marking.js"),
     },
     Asset { name: "icon.svg", kind: "image/svg+xml", body: include_str!("../assets/icon.svg") },
 ];

@@ -11,6 +11,8 @@ use rollcall_actors::{Command, Deed, Row};
 use rollcall_api::sessions::{CountsView, Marking, SessionView, mark, register_of, session};
 use rollcall_api::sign_in::SignedIn;
 use rollcall_api::{Api, Problem, access, at};
+use rollcall_domain::Refusal;
+use rollcall_domain::ids::SessionId;
 use rollcall_domain::mark::{Mark, Source};
 use rollcall_domain::permission::Action;
 use serde::Deserialize;
@@ -151,6 +153,18 @@ async fn change(
 struct Marked {
     student: String,
     mark: Mark,
+    reason: Option<String>,
+}
+
+/// Asks without script what `marking.js` asks in a dialog.
+#[derive(Template)]
+#[template(path = "reason.html")]
+struct ReasonPage<'a> {
+    frame: Frame,
+    session: SessionId,
+    student: &'a str,
+    mark: &'static str,
+    label: String,
 }
 
 async fn mark_by_hand(
@@ -165,8 +179,16 @@ async fn mark_by_hand(
 async fn marked(api: &Api, request: &HttpRequest, id: &str, form: Marked) -> Result<HttpResponse, Problem> {
     let who = SignedIn::of(api, request)?;
     let session = access::session_id(id)?;
-    let Marked { student, mark: wanted } = form;
-    let asked = Marking { session: session.to_string(), student, mark: wanted, reason: None, notes: None };
-    let (_, record) = mark(api, &who, &asked).await?;
-    Ok(go_to(&format!("{}#{}", path_of(session), record.student.id)))
+    let Marked { student, mark: wanted, reason } = form;
+    let asked = Marking { session: session.to_string(), student, mark: wanted, reason, notes: None };
+    match mark(api, &who, &asked).await {
+        Ok((_, record)) => Ok(go_to(&format!("{}#{}", path_of(session), record.student.id))),
+        Err(problem) if problem.detail() == Refusal::ReasonNeeded.to_string() => {
+            let frame = Frame::of(api, &who).await?;
+            let label = label(wanted).to_lowercase();
+            let page = ReasonPage { frame, session, student: &asked.student, mark: wanted.word(), label };
+            Ok(show(problem.status(), &page))
+        }
+        Err(problem) => Err(problem),
+    }
 }

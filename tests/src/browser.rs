@@ -169,6 +169,12 @@ impl Browser {
         text.as_str().unwrap().to_owned()
     }
 
+    /// What an element that was found has under this name.
+    pub fn property(&self, element: &str, name: &str) -> String {
+        let value = self.ask("GET", &format!("element/{element}/property/{name}"), &Value::Null);
+        value.as_str().unwrap().to_owned()
+    }
+
     /// Signs in as the campus's teacher, and opens the page of the session that is open now.
     pub fn open_the_session(&self, http: &str) {
         self.go_to(&format!("http://{http}/login"));
@@ -180,6 +186,23 @@ impl Browser {
         self.click(".card[data-status=open] h2 a");
         self.find("#link[data-state=on]");
         self.find("#status[data-status=open]");
+    }
+
+    /// From here on the window is as wide as a phone's: so many CSS pixels.
+    pub fn is_a_phone(&self, width: u32) {
+        let size = json!({ "width": width, "height": 640, "deviceScaleFactor": 1, "mobile": true });
+        let order = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
+        self.ask("POST", "goog/cdp/execute", &order);
+    }
+
+    /// Types into whatever has the focus, as on a keyboard.
+    pub fn type_keys(&self, keys: &str) {
+        let press = |key: char| {
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        };
+        let actions: Vec<Value> = keys.chars().flat_map(press).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.ask("POST", "actions", &json!({ "actions": [keyboard] }));
     }
 
     /// Nobody is signed in any more, as when a sign-in has expired.

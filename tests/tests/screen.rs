@@ -1,5 +1,7 @@
-//! Promise: a screen never shows old marks as live, and catches up by itself.
+//! Promise: a screen never shows old marks as live, catches up by itself, and answers every press.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::process::{Command, Stdio};
 
 use rollcall_tests::browser::Browser;
 use rollcall_tests::campus::Campus;
@@ -38,4 +40,125 @@ fn a_screen_says_when_the_gateway_is_gone_or_silent_and_comes_back_with_it() {
     gateway.end();
     let _gateway = start(&campus, &http);
     browser.find("#username");
+}
+
+/// WebDriver's name of the Enter key.
+const ENTER: &str = "\u{e007}";
+/// A small phone.
+const NARROW: u32 = 320;
+
+/// A student of the first room holds a card before the terminal there.
+fn scan(campus: &Campus, place: usize) -> String {
+    let (device, secret) = campus.devices.first().unwrap();
+    let student = campus.sample.rooms.first().and_then(|room| room.students.get(place)).unwrap();
+    let payload = format!(r#"{{"id":"{place}","student":"{student}","at":"{}"}}"#, campus.clock.now());
+    let published = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &campus.mqtt.port().to_string(), "-q", "1"])
+        .args(["-u", device.as_str(), "-P", secret, "-t", &format!("rollcall/v1/{device}/scan")])
+        .args(["-m", &payload])
+        .stdin(Stdio::null())
+        .status();
+    assert!(published.unwrap().success());
+    student.clone()
+}
+
+fn overflows(browser: &Browser) -> bool {
+    let wide = browser.run("return document.documentElement.scrollWidth").as_u64().unwrap();
+    wide > NARROW.into()
+}
+
+/// Whether all of it is where one looks now.
+fn is_in_sight(browser: &Browser, selector: &str) -> bool {
+    let script = format!(
+        "const at = document.querySelector({selector:?}).getBoundingClientRect(); \
+         return at.height > 0 && at.top >= 0 && at.bottom <= innerHeight"
+    );
+    browser.run(&script).as_bool().unwrap()
+}
+
+#[test]
+fn a_devices_mark_in_a_closed_session_is_changed_with_a_reason_from_the_keyboard_and_on_a_phone() {
+    let campus = Campus::new();
+    let gateway = start(&campus, "127.0.0.1:0");
+    let students = [0, 1, 2].map(|place| scan(&campus, place));
+    let browser = Browser::start();
+    browser.open_the_session(gateway.http());
+    browser.find("//*[@data-count='present'][.='3']");
+    assert_eq!(browser.texts("#link"), ["Live"]);
+    let lines = students.map(|student| {
+        let code = browser.find(&format!("//*[@class='line'][@data-mark='present'][.//*[.='{student}']]"));
+        format!("#{}", browser.property(&code, "id"))
+    });
+    let [line, on_a_phone, without_script] = &lines;
+
+    browser.click("details.confirm summary");
+    assert_eq!(browser.texts("details.confirm p"), ["Everyone without a mark becomes absent: 33 so far."]);
+    browser.click("details.confirm form button");
+    browser.find("#status[data-status=closed]");
+    browser.find("#link[data-state=on]");
+    assert!(!browser.texts("#link").concat().contains("Live"));
+
+    browser.run(&format!("document.querySelector('{line} [value=absent]').focus()"));
+    browser.type_keys(ENTER);
+    browser.find("dialog[open] #why:focus");
+    browser.type_keys(&format!("the card was lent{ENTER}"));
+    browser.find(&format!("{line}[data-mark=absent]"));
+    browser.find(&format!("{line} [value=absent]:focus"));
+
+    browser.is_a_phone(NARROW);
+    assert!(!overflows(&browser));
+    browser.click(&format!("{on_a_phone} [value=permission]"));
+    browser.enter("dialog[open] #why", "at the dentist");
+    assert!(!overflows(&browser));
+    browser.click("dialog[open] .primary");
+    browser.find(&format!("{on_a_phone}[data-mark=permission]"));
+
+    // Sent by the form itself, as when script is switched off.
+    browser.run(&format!(
+        "const form = document.querySelector('{without_script} form'); \
+         form.append(Object.assign(document.createElement('input'), {{ name: 'mark', value: 'late' }})); \
+         form.submit()"
+    ));
+    browser.find("//h1[.='Why late?']");
+    assert!(!overflows(&browser));
+    browser.enter("#why", "came after the bell");
+    browser.click("main .primary");
+    browser.find(&format!("{without_script}[data-mark=late]"));
+}
+
+#[test]
+fn no_page_is_wider_than_a_small_phone() {
+    let campus = Campus::new();
+    let gateway = start(&campus, "127.0.0.1:0");
+    let browser = Browser::start();
+    browser.is_a_phone(NARROW);
+    browser.open_the_session(gateway.http());
+    assert!(!overflows(&browser), "a session");
+    browser.go_to(&format!("http://{}/today", gateway.http()));
+    assert!(!overflows(&browser), "today");
+    browser.forget_who_is_signed_in();
+    browser.go_to(&format!("http://{}/login", gateway.http()));
+    browser.find("#username");
+    assert!(!overflows(&browser), "signing in");
+}
+
+#[test]
+fn a_press_without_an_answer_is_given_back_with_words_in_sight_that_go_when_the_gateway_is_back() {
+    let campus = Campus::new();
+    let gateway = start(&campus, "127.0.0.1:0");
+    let browser = Browser::start();
+    browser.open_the_session(gateway.http());
+    gateway.signal(Signal::STOP);
+    browser.click("#lines .line:last-of-type [value=present]");
+    browser.find("#lines .line:last-of-type form[aria-busy]");
+    browser.find("#alert:not([hidden])");
+    assert!(browser.texts("#alert").concat().contains("did not answer in time"));
+    browser.find("#lines .line:last-of-type form:not([aria-busy])");
+    browser.find("#link[data-state=off]");
+    for told in ["#alert", "#link"] {
+        assert!(is_in_sight(&browser, told), "{told}");
+    }
+    gateway.signal(Signal::CONT);
+    browser.find("#link[data-state=on]");
+    browser.find("#alert[hidden]");
 }

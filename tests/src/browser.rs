@@ -175,13 +175,18 @@ impl Browser {
         value.as_str().unwrap().to_owned()
     }
 
-    /// Signs in as the campus's teacher, and opens the page of the session that is open now.
-    pub fn open_the_session(&self, http: &str) {
-        self.go_to(&format!("http://{http}/login"));
-        self.enter("#username", "teacher");
-        self.enter("#password", PASSWORD);
+    /// Signs in on the page there, and returns once it leads to the day.
+    pub fn sign_in(&self, page: &str, username: &str, password: &str) {
+        self.go_to(page);
+        self.enter("#username", username);
+        self.enter("#password", password);
         self.click("form[action='/login'] button");
         self.find("//h1[.='Today']");
+    }
+
+    /// Signs in as the campus's teacher, and opens the page of the session that is open now.
+    pub fn open_the_session(&self, http: &str) {
+        self.sign_in(&format!("http://{http}/login"), "teacher", PASSWORD);
         assert_eq!(self.url(), format!("http://{http}/today"));
         self.click(".card[data-status=open] h2 a");
         self.find("#link[data-state=on]");

@@ -33,8 +33,19 @@ fn start(folder: &TempDir) -> Gateway {
     Gateway::start(&mut rollcall(folder.path(), &["--config", "rollcall.toml"]))
 }
 
-/// What a start that fails says: one line, exit code 3.
+/// What a start that fails before it has anything to log says: one line, exit code 3.
 fn refusal(folder: &Path, arguments: &[&str]) -> String {
+    let said = all_of_a_refusal(folder, arguments);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+/// The last line of a start that fails later.
+fn last_words(folder: &Path, arguments: &[&str]) -> String {
+    all_of_a_refusal(folder, arguments).lines().last().unwrap().to_owned()
+}
+
+fn all_of_a_refusal(folder: &Path, arguments: &[&str]) -> String {
     let mut gateway = Started(rollcall(folder, arguments).stderr(Stdio::piped()).spawn().unwrap());
     let mut said = String::new();
     for line in BufReader::new(gateway.0.stderr.take().unwrap()).lines().map(Result::unwrap) {
@@ -44,7 +55,6 @@ fn refusal(folder: &Path, arguments: &[&str]) -> String {
         said.push('\n');
     }
     assert_eq!(gateway.0.wait().unwrap().code(), Some(3), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
     said
 }
 
@@ -79,7 +89,7 @@ fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one_until_its_key_is_gone_t
         if emptied {
             fs::write(&ledger, "").unwrap();
         }
-        let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
+        let said = last_words(folder.path(), &["--config", "rollcall.toml"]);
         assert!(
             said.contains("is gone; put the ledger back, or delete the key file to begin anew"),
             "{said}"

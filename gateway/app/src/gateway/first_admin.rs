@@ -1,12 +1,14 @@
 //! The first account.
 //!
 //! Promises: a campus without any account gets `admin`, once; its password comes from
-//! `ROLLCALL_ADMIN_PASSWORD`, or is made up and told once: on the terminal, or in `admin-password` in the
+//! `ROLLCALL_ADMIN_PASSWORD`, or is made up and told once: on the terminal, after everything else that a start says, or in `admin-password` in the
 //! data folder, for this user alone.
 //!
 //! Refuses: changing an account that is there.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -24,51 +26,81 @@ use crate::{output, private_file};
 const NAME: &str = "admin";
 const FILE: &str = "admin-password";
 
-/// Makes the account if there is none.
+/// Makes the account if there is none, unless its password is to be shown on the terminal: then that is
+/// still to be done, by [`introduce`], and the answer is true.
 pub(crate) async fn ensure(
     store: &Store,
     pseudonyms: &Pseudonyms,
     data: &Path,
     given: Option<&str>,
-) -> Result<()> {
-    let (none, id) = {
-        let now = store.views().now();
-        (now.campus.users.is_empty(), now.next_number(UserId::PREFIX))
-    };
-    if !none {
-        return Ok(());
+) -> Result<bool> {
+    if !store.views().now().campus.users.is_empty() {
+        return Ok(false);
     }
     let password = match given {
         Some(password) => password.to_owned(),
-        None => random::password()?,
+        None if std::io::stdout().is_terminal() => return Ok(true),
+        None => {
+            let password = random::password()?;
+            // Told before it is written: a password that nobody knows would lock everybody out.
+            keep(data, &password)?;
+            password
+        }
     };
-    // Told before it is written: a password that nobody knows would lock everybody out.
-    if given.is_none() {
-        tell(data, &password)?;
-    }
-    create(store, pseudonyms, UserId(id), Role::Admin, NAME, &password).await
+    let (events, credentials) = account(store, pseudonyms, &password)?;
+    ledger::write(store, events, credentials).await?;
+    Ok(false)
 }
 
-/// Writes an account and its password.
-pub(crate) async fn create(
+/// Makes the account and shows its password, as the last thing of a start, so that no log line pushes it
+/// out of sight.
+pub(crate) async fn introduce(store: &Store, pseudonyms: &Pseudonyms, http: SocketAddr) -> Result<()> {
+    let password = random::password()?;
+    let (events, credentials) = account(store, pseudonyms, &password)?;
+    let line = format!(
+        "\nfirst start: sign in at {} as {NAME} with the password {password}\nIt is shown this once; keep it.\n",
+        url(http)
+    );
+    // Before it is written, as in a file.
+    output::print(&line).context("cannot show the first password")?;
+    ledger::write(store, events, credentials).await
+}
+
+/// An address that leads there from this machine.
+fn url(listen: SocketAddr) -> String {
+    let mut address = listen;
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}/")
+}
+
+/// The account and its password, to be written.
+fn account(
     store: &Store,
     pseudonyms: &Pseudonyms,
-    id: UserId,
-    role: Role,
-    name: &str,
     password: &str,
-) -> Result<()> {
-    let username = pseudonyms.key(KeyKind::Username, name);
-    let permissions = std::collections::BTreeSet::new();
-    let user = User { id, username, role, teacher: None, student: None, permissions, active: true };
-    let details = UserDetails { username: name.to_owned(), email: None };
+) -> Result<(Vec<NewEvent>, Vec<Credential>)> {
+    let id = UserId(store.views().now().next_number(UserId::PREFIX));
+    let user = User {
+        id,
+        username: pseudonyms.key(KeyKind::Username, NAME),
+        role: Role::Admin,
+        teacher: None,
+        student: None,
+        permissions: BTreeSet::new(),
+        active: true,
+    };
+    let details = UserDetails { username: NAME.to_owned(), email: None };
     let put = NewEvent {
         by: Actor::Gateway,
         event: Event::Campus(CampusEvent::Put(Box::new(Item::User(user)))),
         personal: vec![Personal::User(id, details)],
     };
     let (events, credentials) = with_password(id, password)?;
-    ledger::write(store, [vec![put], events].concat(), credentials).await
+    Ok(([vec![put], events].concat(), credentials))
 }
 
 /// The event and the hash of a password that was set.
@@ -79,15 +111,27 @@ pub(crate) fn with_password(user: UserId, password: &str) -> Result<(Vec<NewEven
     Ok((vec![set], vec![Credential::Password { user, hash }]))
 }
 
-fn tell(data: &Path, password: &str) -> Result<()> {
-    if std::io::stdout().is_terminal() {
-        let line = format!("first start: sign in as {NAME} with the password {password}\n");
-        return output::print(&line).context("cannot show the first password");
-    }
+fn keep(data: &Path, password: &str) -> Result<()> {
     let path = data.join(FILE);
     let shown = path.display();
     private_file::write(&path, format!("{password}\n").as_bytes())
         .with_context(|| format!("cannot write the first password to {shown}"))?;
     tracing::info!(file = %shown, "first start: the account admin has its one-time password in this file");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_sign_in_is_an_address_that_leads_there() {
+        for (listen, shown) in [
+            ("0.0.0.0:8080", "http://127.0.0.1:8080/"),
+            ("[::]:8080", "http://[::1]:8080/"),
+            ("192.0.2.7:80", "http://192.0.2.7:80/"),
+        ] {
+            assert_eq!(url(listen.parse().unwrap()), shown);
+        }
+    }
 }

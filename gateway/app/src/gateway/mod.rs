@@ -50,6 +50,8 @@ pub(crate) struct Gateway {
     http: Http,
     mqtt: Mqtt,
     portal: Option<Portal>,
+    /// The first account is still to be made, with its password shown on the terminal.
+    introduces: bool,
 }
 
 /// Where a running gateway is reached.
@@ -84,7 +86,7 @@ impl Gateway {
         let store = Arc::new(Store::open(place, keys.clone(), Arc::clone(&clock), Box::new(on_commit))?);
         store.evidence().set_limits(limits(settings));
         let given = environment.admin_password.as_ref().map(Secret::reveal);
-        first_admin::ensure(&store, &store.pseudonyms(), data, given).await?;
+        let introduces = first_admin::ensure(&store, &store.pseudonyms(), data, given).await?;
         let counted = metrics.clone();
         let on_answer = move |result: &ScanResult| counted.scan("device", outcome(result));
         let (supervisor, intake) = Supervisor::launch(
@@ -112,11 +114,22 @@ impl Gateway {
         })
         .context("cannot start the API")?;
         let http = Http::start(api, settings.http.listen)?;
-        Ok(Gateway { store, http, mqtt, portal })
+        Ok(Gateway { store, http, mqtt, portal, introduces })
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
         Addresses { http: self.http.address, mqtt: self.mqtt.address }
+    }
+
+    /// Makes the first account, if that waits for everything else to be said.
+    ///
+    /// # Errors
+    /// The terminal or the ledger cannot be written.
+    pub(crate) async fn introduce(&self) -> Result<()> {
+        if self.introduces {
+            first_admin::introduce(&self.store, &self.pseudonyms(), self.http.address).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn pseudonyms(&self) -> Pseudonyms {

@@ -31,6 +31,22 @@ const ARRIVE: Duration = Duration::from_secs(60);
 const LATE: Duration = Duration::from_secs(245);
 const SEED: u64 = 7;
 
+/// A terminal to try by hand, and somebody of its room who comes only when it says so.
+struct Trial {
+    device: DeviceId,
+    secret: String,
+    student: String,
+}
+
+impl Trial {
+    /// At the first room's door, where the class of the teacher who signs in is.
+    fn of(sample: &mut Sample, devices: &[(DeviceId, String)]) -> Option<Self> {
+        let room = sample.rooms.first_mut()?;
+        let (device, secret) = devices.iter().find(|(device, _)| *device == room.device)?.clone();
+        Some(Trial { device, secret, student: room.students.pop()? })
+    }
+}
+
 /// Who can sign in, and with what.
 struct SignIns {
     admin: String,
@@ -52,9 +68,10 @@ pub(super) fn try_demo() -> Result<()> {
         let folder = DataFolder::open(&place.path().join("data"), None)?;
         let gateway =
             Gateway::start(&loaded.settings, &environment, folder.path(), Arc::clone(&clock)).await?;
-        let (sample, devices) = seed(&gateway, &loaded, &people, clock.as_ref()).await?;
+        let (mut sample, devices) = seed(&gateway, &loaded, &people, clock.as_ref()).await?;
+        let trial = Trial::of(&mut sample, &devices).context("the sample campus has no terminal")?;
         let fleet = Fleet::start(plan(gateway.addresses(), &sample, devices), Arc::clone(&clock))?;
-        output::print(&told(gateway.addresses(), &people)).context("cannot show where to look")?;
+        output::print(&told(gateway.addresses(), &people, &trial)).context("cannot show where to look")?;
         info!("the demo is running; stop it with Ctrl-C");
         while !matches!(signals.next().await, Signal::Stop(_)) {}
         fleet.stop();
@@ -131,10 +148,28 @@ fn plan(addresses: Addresses, sample: &Sample, devices: Vec<(DeviceId, String)>)
     }
 }
 
-fn told(addresses: Addresses, people: &SignIns) -> String {
+fn told(addresses: Addresses, people: &SignIns, trial: &Trial) -> String {
     let SignIns { admin, teacher, student } = people;
+    let Trial { device, secret, student: away } = trial;
+    let Addresses { http, mqtt } = addresses;
+    let (host, port) = (mqtt.ip(), mqtt.port());
     format!(
-        "Rollcall demo\n\n  open      http://{}/\n  teacher   teacher   {teacher}\n  admin     admin     {admin}\n  student   student   {student}\n  terminals mqtt://{}\n\nSign in as teacher and open the session that is under way: its class is arriving now.\nCtrl-C ends the demo; its data is thrown away.\n",
-        addresses.http, addresses.mqtt
+        r#"Rollcall demo
+
+  open      http://{http}/
+  teacher   teacher   {teacher}
+  admin     admin     {admin}
+  student   student   {student}
+  terminals mqtt://{mqtt}
+
+Sign in as teacher and open the session that is under way: its class is arriving now.
+
+{away} is not on the way. To let them scan at the terminal {device}, whose secret is
+{secret}, run this in another window:
+
+mosquitto_pub -h {host} -p {port} -q 1 -u {device} -P {secret} -t rollcall/v1/{device}/scan -m '{{"student":"{away}","at":"'"$(date -u +%FT%TZ)"'"}}'
+
+Ctrl-C ends the demo; its data is thrown away.
+"#
     )
 }

@@ -65,6 +65,7 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
         let gateway = Gateway::start(settings, &environment, folder.path(), Arc::clone(&clock)).await?;
         let Addresses { http, mqtt } = gateway.addresses();
         info!(%http, %mqtt, "rollcall is running; stop it with SIGTERM or Ctrl-C");
+        gateway.introduce().await?;
         let mut reloader = Reloader::new(file, environment, loaded, log);
         serve(&mut signals, &mut reloader).await;
         stop(&mut signals, gateway, folder, clock.as_ref()).await;

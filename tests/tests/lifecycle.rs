@@ -91,11 +91,13 @@ fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one_until_its_key_is_gone_t
         }
         let said = last_words(folder.path(), &["--config", "rollcall.toml"]);
         assert!(
-            said.contains("is gone; put the ledger back, or delete the key file to begin anew"),
+            said.contains(
+                "is gone; put the ledger back, or delete the key file and the data folder to begin anew"
+            ),
             "{said}"
         );
     }
-    fs::remove_file(&ledger).unwrap();
+    fs::remove_dir_all(folder.path().join("data")).unwrap();
     fs::remove_file(&key).unwrap();
     let gateway = start(&folder);
     gateway.signal(Signal::TERM);

@@ -54,7 +54,7 @@ pub(crate) fn load(
         let key = read(&path, Keeper::Owner)?;
         if ledger_is_gone(data) {
             bail!(
-                "the sealing key {} is there, but the ledger in {} is gone; put the ledger back, or delete the key file to begin anew",
+                "the sealing key {} is there, but the ledger in {} is gone; put the ledger back, or delete the key file and the data folder to begin anew",
                 path.display(),
                 data.display()
             );

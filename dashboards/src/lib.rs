@@ -12,7 +12,7 @@ mod login;
 mod page;
 mod today;
 
-use actix_web::web::ServiceConfig;
+use actix_web::web::{self, ServiceConfig};
 
 /// Adds the pages to an application of [`rollcall_api::app`].
 pub fn configure(config: &mut ServiceConfig) {
@@ -20,4 +20,5 @@ pub fn configure(config: &mut ServiceConfig) {
     login::configure(config);
     today::configure(config);
     live::configure(config);
+    config.default_service(web::to(page::nowhere));
 }

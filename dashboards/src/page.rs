@@ -6,6 +6,7 @@
 //! Refuses: text that was not escaped. Templates escape everything.
 
 use actix_web::http::{StatusCode, header};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rollcall_api::sign_in::{SignedIn, user_view};
@@ -84,6 +85,15 @@ pub(crate) fn answer(api: &Api, request: &HttpRequest, page: Result<HttpResponse
     let page =
         ProblemPage { frame: Frame::signed_out(api), title: problem.title(), detail: problem.detail() };
     show(problem.status(), &page)
+}
+
+/// Nothing answers on this path: a page for browsers, the API's refusal for everyone else.
+pub(crate) async fn nowhere(api: Data<Api>, request: HttpRequest) -> HttpResponse {
+    let problem = Problem::new("not_found", format!("nothing answers on {}", request.path()));
+    let accepts = request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
+    let is_browser =
+        request.method().is_safe() && accepts.into_iter().any(|kinds| kinds.contains("text/html"));
+    if is_browser { answer(&api, &request, Err(problem)) } else { problem.response() }
 }
 
 /// Whether everyone's marks are shown to this user.

@@ -174,6 +174,20 @@ fn anothers_session_is_a_page_that_says_so() {
 }
 
 #[test]
+fn an_address_that_leads_nowhere_is_a_page_for_browsers_and_a_refusal_for_programs() {
+    with_gateway(configure, async |gateway| {
+        let html = [("accept", "text/html,application/xhtml+xml;q=0.9")];
+        for path in ["/sesions", "/api/v1/nothing", "/%3Cb%3E"] {
+            let page = request(gateway.address, &format!("GET {path}"), &html, "").await;
+            assert_eq!((page.status, page.header("content-type")), (404, Some("text/html; charset=utf-8")));
+            assert!(page.body.contains("href=\"/\"") && !page.body.contains("<b>"), "{}", page.body);
+            let refused = gateway.page(path, "").await;
+            assert_eq!((refused.status, refused.problem().as_str()), (404, "not_found"));
+        }
+    });
+}
+
+#[test]
 fn pages_are_framed_by_nobody_and_run_no_script_but_ours() {
     with_gateway(configure, async |gateway| {
         let page = gateway.page("/login", "").await;

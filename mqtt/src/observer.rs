@@ -69,6 +69,11 @@ pub trait Observer: Send + Sync {
 /// The one place where a refusal is logged and counted. Text from a client is shown cut and quoted.
 pub(crate) fn refuse(observer: &dyn Observer, what: Refused, peer: &str, detail: impl fmt::Display) {
     let detail: String = detail.to_string().chars().take(200).collect();
-    tracing::warn!(reason = what.reason(), peer, detail, "refused");
+    // A socket that never says a word is anybody's to open, as often as they like.
+    if what == Refused::SlowConnect {
+        tracing::debug!(reason = what.reason(), peer, detail, "refused");
+    } else {
+        tracing::warn!(reason = what.reason(), peer, detail, "refused");
+    }
     observer.refused(what);
 }

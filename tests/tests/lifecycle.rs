@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -261,6 +262,34 @@ fn a_data_folder_that_cannot_be_used_stops_the_start() {
     assert!(deep.contains("cannot make the data folder a/b: the folder above it does not exist"), "{deep}");
     let file = refusal(folder.path(), &["--config", "rollcall.toml", "--data-dir", "rollcall.toml"]);
     assert!(file.contains("the data folder rollcall.toml is not a folder"), "{file}");
+}
+
+#[test]
+fn an_address_of_another_machine_is_not_blamed_on_another_program() {
+    for key in ["HTTP", "MQTT"] {
+        let folder = campus("");
+        let mut command = rollcall(folder.path(), &["--config", "rollcall.toml"]);
+        command.env(format!("ROLLCALL__{key}__LISTEN"), "192.0.2.1:0");
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        let last = said.lines().last().unwrap();
+        assert!(last.contains("this machine has no such address; set "), "{last}");
+    }
+}
+
+#[test]
+fn what_anybody_on_the_network_can_send_does_not_fill_the_log() {
+    let folder = campus("");
+    let gateway = start(&folder);
+    let mut stream = TcpStream::connect(gateway.http()).unwrap();
+    stream.write_all(b"nothing that is HTTP\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    gateway.signal(Signal::TERM);
+    let (said, _) = gateway.end();
+    assert!(!said.contains("\"ERROR\"") && !said.contains("\"WARN\""), "{said}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ const LARGEST_JSON: usize = 256 * 1024;
 
 /// The whole of what a server on the HTTP port answers: this API, and the pages that `pages` adds.
 ///
+/// What neither answers is refused, unless `pages` has a default service of its own.
+///
 /// Call it once for each of the server's workers; all share `api`.
 pub fn app(
     api: Api,
@@ -41,9 +43,9 @@ pub fn app(
         .app_data(FormConfig::default().error_handler(|error, _| bad_form(&error).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| bad_query(&error).into()))
         .app_data(PathConfig::default().error_handler(|_, request| bad_path(request).into()))
+        .default_service(web::to(no_such_route))
         .configure(configure)
         .configure(pages)
-        .default_service(web::to(no_such_route))
         .wrap(from_fn(measure))
 }
 

@@ -24,6 +24,7 @@ pub mod error;
 pub mod handles;
 mod health;
 pub mod metrics;
+mod object;
 pub mod problem;
 pub mod sessions;
 pub mod sign_in;

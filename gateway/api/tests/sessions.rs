@@ -127,3 +127,15 @@ fn a_session_is_opened_marked_and_closed_and_everything_can_be_read_at_once() {
         assert_eq!((own["count"].clone(), own["results"][0]["mark"].clone()), (json!(1), json!("late")));
     });
 }
+
+#[test]
+fn a_list_where_one_record_is_taken_is_refused_as_a_list() {
+    with_gateway(no_pages, async |gateway| {
+        let ada = gateway.token("ada").await;
+        let list = json!([{"session": ADAS_SESSION, "student": "S-1", "mark": "present"}]);
+        let answer = gateway.post(RECORDS, &ada, &list).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (422, "validation_failed"));
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("sequence, expected one JSON object; send several one by one"), "{detail}");
+    });
+}

@@ -1,7 +1,8 @@
 //! Where log lines go.
 //!
 //! Promises: pretty lines on a terminal, the journal when systemd connected us to it, JSON
-//! otherwise; the level can be changed while running; a log that cannot be written stops nothing.
+//! otherwise; the level can be changed while running; a log that cannot be written stops nothing; who has
+//! no business here cannot fill it.
 //!
 //! Refuses: log lines on standard output, which belongs to what a command was asked for.
 
@@ -11,17 +12,16 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{Context as _, Result};
 use rollcall_config::settings::LogLevel;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, reload};
 
 /// Changes the level of the log that is running.
-pub(crate) struct LogControl(reload::Handle<LevelFilter, Registry>);
+pub(crate) struct LogControl(reload::Handle<Targets, Registry>);
 
 type BoxedLayer = Box<
-    dyn Layer<tracing_subscriber::layer::Layered<reload::Layer<LevelFilter, Registry>, Registry>>
-        + Send
-        + Sync,
+    dyn Layer<tracing_subscriber::layer::Layered<reload::Layer<Targets, Registry>, Registry>> + Send + Sync,
 >;
 
 /// Starts the log of the whole process.
@@ -73,7 +73,15 @@ fn stderr_is_journal() -> bool {
     stream == format!("{}:{}", about.dev(), about.ino())
 }
 
-fn filter_of(level: LogLevel) -> LevelFilter {
+/// Lines of the HTTP library itself are about what strangers sent it; anybody on the network could fill the
+/// log with them, and the metrics count the answers.
+fn filter_of(level: LogLevel) -> Targets {
+    let level = level_of(level);
+    let stranger = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    Targets::new().with_default(level).with_target("actix_http", stranger)
+}
+
+fn level_of(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

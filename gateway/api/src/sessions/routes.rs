@@ -22,6 +22,7 @@ use super::view::{Page, RecordView, SessionView};
 use crate::access;
 use crate::app::at;
 use crate::handles::Api;
+use crate::object::Object;
 use crate::problem::Problem;
 use crate::sign_in::SignedIn;
 
@@ -168,8 +169,12 @@ fn said(field: TextField, student: StudentId, text: Option<&str>) -> Option<Pers
     Some(Personal::Text { field, about: Some(Person::Student(student)), text })
 }
 
-async fn create_record(api: Data<Api>, who: SignedIn, body: Json<Marking>) -> Result<HttpResponse, Problem> {
-    let (is_new, record) = mark(&api, &who, &body).await?;
+async fn create_record(
+    api: Data<Api>,
+    who: SignedIn,
+    body: Json<Object<Marking>>,
+) -> Result<HttpResponse, Problem> {
+    let (is_new, record) = mark(&api, &who, &body.0.0).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).json(record))
 }

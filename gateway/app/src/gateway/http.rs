@@ -9,6 +9,8 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
 use rollcall_api::Api;
 
+use super::listen::cannot_listen;
+
 const WORKERS: usize = 2;
 const STOP_SECONDS: u64 = 1;
 
@@ -25,7 +27,7 @@ impl Http {
     /// The address is taken, or not this machine's.
     pub(crate) fn start(api: Api, listen: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(listen)
-            .with_context(|| format!("cannot listen on {listen} for pages; is another program using it?"))?;
+            .map_err(|error| cannot_listen(listen, "pages", "http.listen", &error))?;
         let address = listener.local_addr().context("cannot tell the address of the pages")?;
         let server = HttpServer::new(move || rollcall_api::app(api.clone(), rollcall_dashboards::configure))
             .workers(WORKERS)

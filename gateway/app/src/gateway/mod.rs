@@ -10,6 +10,7 @@ mod first_admin;
 mod health;
 mod http;
 mod ledger;
+mod listen;
 mod mqtt;
 mod random;
 mod upstream;
@@ -238,7 +239,7 @@ mod tests {
             let Err(error) = start(folder.path(), address).await else { panic!("started on a taken port") };
             let said = format!("{error:#}");
             assert!(said.contains(&address.to_string()), "{said}");
-            assert_eq!(said.matches("os error").count(), 1, "{said}");
+            assert!(said.contains("another program listens there") && !said.contains("os error"), "{said}");
         });
     }
 }

@@ -15,7 +15,8 @@ use rollcall_domain::moment::Moment;
 use rollcall_domain::ports::{Clock, HealthSource, Heartbeat, Presence, ScanIntake};
 use rollcall_mqtt::codec::QoS;
 use rollcall_mqtt::{
-    Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports, Refused,
+    Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, MqttError, Observer, Ports,
+    Refused,
 };
 use rollcall_store::Store;
 use tokio::runtime::Runtime;
@@ -23,6 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::health::MqttHealth;
+use super::listen::cannot_listen;
 
 const THREADS: usize = 2;
 /// A socket that has not signed in by then is closed.
@@ -92,8 +94,11 @@ impl Mqtt {
         let (handle, threads) = (runtime.handle().clone(), Threads(Some(runtime)));
         let listen = settings.mqtt.listen;
         let bound = handle.spawn(Listener::bind(listen, door)).await.context("cannot start MQTT")?;
-        // It says all there is to say, its causes included.
-        let listener = bound.map_err(|error| anyhow!("{error}"))?;
+        let listener = bound.map_err(|error| match error {
+            MqttError::Listen { address, source } => cannot_listen(address, "MQTT", "mqtt.listen", &source),
+            // It says all there is to say, its causes included.
+            other @ MqttError::Thread { .. } => anyhow!("{other}"),
+        })?;
         let address = listener.address().context("cannot tell the address of MQTT")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (serves, serving) = watch::channel(true);

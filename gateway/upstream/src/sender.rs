@@ -18,6 +18,7 @@ use rollcall_domain::ports::Clock;
 use rollcall_store::views::Snapshot;
 use rollcall_store::{Append, Appended, Full, Store, StoreError};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backoff::Backoff;
@@ -84,6 +85,8 @@ pub struct Sender {
     /// Delivered and refused, and not in the ledger yet.
     delivered: Vec<RecordVersion>,
     refused: Vec<(RecordVersion, String)>,
+    /// The read under way, which outlives whoever stops waiting for it.
+    reading: JoinSet<Result<Vec<Entry>, StoreError>>,
     status: watch::Sender<Status>,
 }
 
@@ -111,6 +114,7 @@ impl Sender {
             written: None,
             delivered: Vec::new(),
             refused: Vec::new(),
+            reading: JoinSet::new(),
             status: watch::channel(Status::default()).0,
         }
     }
@@ -126,6 +130,8 @@ pub async fn run(mut sender: Sender, mut shutdown: watch::Receiver<bool>) {
         () = sender.follow() => {}
         _ = shutdown.wait_for(|stop| *stop) => {}
     }
+    // A read holds the store, and whoever stopped the sender may want to close that next.
+    while sender.reading.join_next().await.is_some() {}
     // What was cut off on its way has an unknown outcome and is sent again, under the same key.
     if !matches!(timeout(LAST_RECEIPTS, sender.write()).await, Ok(Ok(()))) {
         tracing::warn!(destination = %sender.destination, "the last receipts were not written; their records are sent again");
@@ -300,11 +306,11 @@ impl Sender {
     }
 
     /// Entries behind `after`, up to `last`; read where it may take its time.
-    async fn entries(&self, after: Seq, last: Seq) -> Result<Vec<Entry>, UpstreamError> {
+    async fn entries(&mut self, after: Seq, last: Seq) -> Result<Vec<Entry>, UpstreamError> {
         let store = Arc::clone(&self.store);
         let limit = usize::try_from(last.0.saturating_sub(after.0)).unwrap_or(usize::MAX).min(CHUNK);
-        let read = move || store.entries(Seq(after.0.saturating_add(1)), limit);
-        let read = tokio::task::spawn_blocking(read).await;
+        self.reading.spawn_blocking(move || store.entries(Seq(after.0.saturating_add(1)), limit));
+        let read = self.reading.join_next().await.ok_or(UpstreamError::Interrupted)?;
         Ok(read.map_err(|_cancelled| UpstreamError::Interrupted)??)
     }
 

@@ -19,6 +19,7 @@ use rollcall_store::views::Snapshot;
 use rollcall_store::{Append, Appended, Store, StoreError};
 
 use crate::messages::Row;
+use crate::reused::Reused;
 use crate::ticket::Ticket;
 
 pub(crate) struct House {
@@ -28,6 +29,7 @@ pub(crate) struct House {
     pub(crate) pseudonyms: Pseudonyms,
     /// The box's own clock, as it was at the start.
     pub(crate) box_clock: BoxClock,
+    pub(crate) reused: Reused,
 }
 
 impl House {
@@ -75,7 +77,10 @@ impl House {
         let house = Arc::clone(self);
         let then = move |appended| match appended {
             Appended::Committed(_) => ticket.done(house.nobody(&kept, false)),
-            Appended::Already(entry) => ticket.done(house.first_result(&entry)),
+            Appended::Already(entry) => {
+                let result = house.first_result(ticket.scan(), &entry);
+                ticket.done(result);
+            }
             Appended::Stale | Appended::Failed(_) => ticket.refuse(NotTaken::StorageUnavailable),
         };
         let append = Append { dedup: Some(dedup), ..Append::new(vec![event], then) };
@@ -87,21 +92,29 @@ impl House {
     pub(crate) fn known(&self, now: &Snapshot, scan: &Scan) -> Result<Option<ScanResult>, StoreError> {
         let Some(seq) = now.scan(scan.dedup)? else { return Ok(None) };
         let entries = self.store.entries(seq, 1)?;
-        Ok(entries.first().map(|entry| self.first_result(entry)))
+        Ok(entries.first().map(|entry| self.first_result(scan, entry)))
     }
 
     /// What was answered when the scan of this entry first came.
-    pub(crate) fn first_result(&self, entry: &Entry) -> ScanResult {
+    pub(crate) fn first_result(&self, scan: &Scan, entry: &Entry) -> ScanResult {
+        let now = self.clock.monotonic();
         match &entry.event {
-            Event::Session(session, SessionEvent::Scanned(scanned)) => ScanResult {
-                outcome: scanned.outcome,
-                student: Some(scanned.student),
-                session: Some(*session),
-                mark: first_mark(scanned.outcome).or_else(|| self.standing_mark(*session, scanned.student)),
-                name: self.name(scanned.student),
-                replayed: true,
-            },
-            Event::Unmatched(kept) => self.nobody(kept, true),
+            Event::Session(session, SessionEvent::Scanned(scanned)) => {
+                self.reused.look(scan, &scanned.scan, now);
+                ScanResult {
+                    outcome: scanned.outcome,
+                    student: Some(scanned.student),
+                    session: Some(*session),
+                    mark: first_mark(scanned.outcome)
+                        .or_else(|| self.standing_mark(*session, scanned.student)),
+                    name: self.name(scanned.student),
+                    replayed: true,
+                }
+            }
+            Event::Unmatched(kept) => {
+                self.reused.look(scan, &kept.scan, now);
+                self.nobody(kept, true)
+            }
             // Only entries that carry a scan have a scan's dedup key.
             _ => nothing(Outcome::Unmatched(Unmatched::NoOpenSession)),
         }

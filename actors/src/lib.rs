@@ -13,6 +13,7 @@ mod house;
 mod intake;
 mod messages;
 mod repeats;
+mod reused;
 mod session;
 mod supervisor;
 mod ticket;

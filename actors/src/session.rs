@@ -192,7 +192,8 @@ impl SessionActor {
             }
             Appended::Already(entry) => {
                 if let Waiting::Scan(.., ticket) = waiting {
-                    self.done(ticket, entry.seq, self.house.first_result(&entry));
+                    let result = self.house.first_result(ticket.scan(), &entry);
+                    self.done(ticket, entry.seq, result);
                 }
                 // What was decided with it in mind never happened.
                 context.stop();

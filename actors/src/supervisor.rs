@@ -26,6 +26,7 @@ use crate::IN_FLIGHT;
 use crate::house::House;
 use crate::intake::Intake;
 use crate::messages::{Command, CommandError, CommandResult, Watch};
+use crate::reused::Reused;
 use crate::session::{Scanned, SessionActor};
 use crate::ticket::{Desk, OnAnswer, Ticket};
 
@@ -58,7 +59,8 @@ impl Supervisor {
                 "the clock is before the last entry of the ledger; no session opens by itself until it has passed that: set the clock"
             );
         }
-        let house = Arc::new(House { store, clock, policy, pseudonyms, box_clock });
+        let house =
+            Arc::new(House { store, clock, policy, pseudonyms, box_clock, reused: Reused::default() });
         let supervisor =
             Supervisor { house: Arc::clone(&house), sessions: HashMap::new(), returned: Some(returned) }
                 .start();

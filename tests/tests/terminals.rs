@@ -8,8 +8,13 @@ use rollcall_tests::gateway::{Gateway, Signal, rollcall};
 
 /// Publishes a scan as the first terminal with Mosquitto's client, and waits for the acknowledgement.
 fn publish(campus: &Campus, version: &str, secret: &str, id: &str) -> Output {
+    publish_of(0, campus, version, secret, id)
+}
+
+/// The same of another student of its room.
+fn publish_of(student: usize, campus: &Campus, version: &str, secret: &str, id: &str) -> Output {
     let (device, _) = campus.devices.first().unwrap();
-    let student = campus.sample.rooms.first().and_then(|room| room.students.first()).unwrap();
+    let student = campus.sample.rooms.first().and_then(|room| room.students.get(student)).unwrap();
     let payload = format!(r#"{{"id":"{id}","student":"{student}","at":"{}"}}"#, campus.clock.now());
     Command::new("mosquitto_pub")
         .args(["-h", "127.0.0.1", "-p", &campus.mqtt.port().to_string(), "-V", version, "-q", "1"])
@@ -36,4 +41,23 @@ fn mosquittos_client_signs_in_and_is_acknowledged_in_both_versions() {
     gateway.signal(Signal::KILL);
     gateway.end();
     assert_eq!(campus.stored_scans(), ["mqttv311", "mqttv5"]);
+}
+
+#[test]
+fn the_log_names_a_terminal_that_gives_two_scans_one_id() {
+    let campus = Campus::new();
+    let mut command = rollcall(campus.folder.path(), &["--config", "rollcall.toml"]);
+    let mut gateway = Gateway::start(command.env_remove("ROLLCALL__MQTT__LISTEN"));
+    let (device, secret) = campus.devices.first().unwrap();
+    for student in 0..3 {
+        let published = publish_of(student, &campus, "mqttv5", secret, "1");
+        assert!(published.status.success(), "{published:?}");
+        while !gateway.get("/metrics").contains("rollcall_views_lag_events 0") {}
+    }
+    let line = gateway.wait_for("used the id of an earlier scan");
+    assert!(line.contains(&format!(r#""device":"{device}""#)), "{line}");
+    gateway.signal(Signal::TERM);
+    let (log, _) = gateway.end();
+    assert_eq!(log.matches("used the id of an earlier scan").count(), 1);
+    assert_eq!(campus.stored_scans(), ["1"]);
 }

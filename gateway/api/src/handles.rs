@@ -19,6 +19,7 @@ use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::{Moment, minutes};
 use rollcall_domain::ports::{Clock, HealthSource};
 use rollcall_store::{Register, Store, StoreError};
+use tokio::sync::watch;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
@@ -87,6 +88,7 @@ struct Inner {
     handles: Handles,
     tokens: Tokens,
     passwords: Passwords,
+    stopping: watch::Sender<bool>,
 }
 
 impl Api {
@@ -96,7 +98,16 @@ impl Api {
         let tokens = Tokens::new(&handles.token_key, handles.options.access)?;
         let passwords = Passwords::new()?;
         handles.metrics.version(handles.options.version);
-        Ok(Api(Arc::new(Inner { handles, tokens, passwords })))
+        Ok(Api(Arc::new(Inner { handles, tokens, passwords, stopping: watch::Sender::new(false) })))
+    }
+
+    /// Sends every watching screen away; they come back when there is a gateway again.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
     }
 
     pub fn store(&self) -> &Arc<Store> {

@@ -6,7 +6,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use rollcall_domain::ports::Health;
+use rollcall_domain::ports::{Health, HealthSource};
 use rollcall_domain::session::SessionStatus;
 use serde_json::{Map, Value, json};
 
@@ -26,16 +26,14 @@ async fn alive() -> HttpResponse {
 }
 
 async fn ready(api: Data<Api>) -> HttpResponse {
-    let mut reasons = Vec::new();
-    if !api.store().is_up() {
-        reasons
-            .push("the store cannot write; nothing is acknowledged until it can: check the disk".to_owned());
-    }
-    for part in api.parts() {
-        if let Health::Down { reason } = part.health() {
-            reasons.push(format!("{}: {reason}", part.part()));
-        }
-    }
+    let store: &dyn HealthSource = &**api.store();
+    let parts = std::iter::once(store).chain(api.parts().iter().map(|part| &**part));
+    let reasons: Vec<String> = parts
+        .filter_map(|part| match part.health() {
+            Health::Down { reason } => Some(format!("{}: {reason}", part.part())),
+            Health::Good | Health::Impaired { .. } => None,
+        })
+        .collect();
     if reasons.is_empty() {
         return HttpResponse::Ok().json(json!({"status": "ready"}));
     }

@@ -36,6 +36,17 @@ fn a_screen_that_only_watches_is_told_when_its_sign_in_ends() {
 }
 
 #[test]
+fn a_gateway_that_stops_sends_its_screens_away() {
+    with_gateway(no_pages, async |gateway| {
+        let mut screen = gateway.screen("ada").await;
+        gateway.api.stop();
+        assert_eq!(screen.close_code().await, Some(1001));
+        let mut late = gateway.screen("emmy").await;
+        assert_eq!(late.close_code().await, Some(1001));
+    });
+}
+
+#[test]
 fn a_screen_that_may_not_watch_any_more_is_told_so() {
     with_options(no_pages, impatient, async |gateway| {
         let mut screen = gateway.screen("ada").await;

@@ -38,6 +38,12 @@ pub struct Gap {
     pub at: Moment,
 }
 
+impl Gap {
+    pub fn entries(&self) -> u64 {
+        (self.last.0 + 1).saturating_sub(self.first.0)
+    }
+}
+
 /// A gap as it lies in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GapRow {

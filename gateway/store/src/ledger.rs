@@ -22,10 +22,12 @@ use crate::error::StoreError;
 use crate::gaps::{self, Gap, GapRow};
 use crate::keys::{Keyring, Keys};
 use crate::overlay::open_unchanged;
-use crate::tables::EVENTS;
+use crate::tables::{EVENTS, PROOF};
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 64 << 20;
+/// What a disk that refused has to take before it is trusted again.
+const PROOF_BYTES: usize = 1 << 20;
 const FILE: &str = "ledger.redb";
 /// A new ledger, until it is one.
 const UNFINISHED: &str = "ledger.redb.new";
@@ -116,11 +118,13 @@ impl Ledger {
     }
 
     /// Drops the database, which may be unusable after a failure, and opens it anew. One that is not there
-    /// any more is not made: it would be an empty one.
+    /// any more is not made: it would be an empty one. One that can be read and not written, as on a full
+    /// disk, does not count as open.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let_go(self.put(None));
         let database = self.place.open(CACHE_BYTES, FILE, false)?;
         self.keys.check(&database)?;
+        prove(&database)?;
         self.put(Some(Arc::new(database)));
         Ok(())
     }
@@ -293,6 +297,16 @@ fn open_events(read: &ReadTransaction) -> Result<Option<Events>, StoreError> {
 }
 
 /// Whether a ledger lies in this folder.
+/// Writes something and takes it away again.
+fn prove(database: &Database) -> Result<(), StoreError> {
+    let write = database.begin_write()?;
+    write.open_table(PROOF)?.insert((), vec![0; PROOF_BYTES].as_slice())?;
+    write.commit()?;
+    let write = database.begin_write()?;
+    write.delete_table(PROOF)?;
+    Ok(write.commit()?)
+}
+
 pub(crate) fn is_in(folder: &Path) -> bool {
     file_in(folder).exists()
 }

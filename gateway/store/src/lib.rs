@@ -45,7 +45,7 @@ use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
-use rollcall_domain::ports::Clock;
+use rollcall_domain::ports::{Clock, Health, HealthSource};
 
 use ledger::Ledger;
 use reserve::Reserve;
@@ -71,6 +71,7 @@ pub struct Store {
     ledger: Arc<Ledger>,
     views: Views,
     evidence: Evidence,
+    reserve: Arc<Reserve>,
     /// Absent once it is closed.
     queue: RwLock<Option<writer::Queue>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -95,9 +96,9 @@ impl Store {
         let reserve = Arc::new(Reserve::of(&place));
         let Opened { ledger, views, follower, following } = open(&place, &keys, &reserve, &clock)?;
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
-        let (queue, writing) = writer::start(&place, reserve, Arc::clone(&ledger), parts)?;
+        let (queue, writing) = writer::start(&place, Arc::clone(&reserve), Arc::clone(&ledger), parts)?;
         let threads = Mutex::new(vec![writing, following]);
-        Ok(Store { ledger, views, evidence, queue: RwLock::new(Some(queue)), threads })
+        Ok(Store { ledger, views, evidence, reserve, queue: RwLock::new(Some(queue)), threads })
     }
 
     /// Whether a ledger lies in `folder`.
@@ -209,6 +210,31 @@ impl Store {
     /// The last sequence on disk; the views may be on their way there.
     pub fn last(&self) -> Seq {
         self.ledger.last()
+    }
+}
+
+impl HealthSource for Store {
+    fn part(&self) -> &'static str {
+        "store"
+    }
+
+    /// Asks the disk for room, too: it may have filled up since the last append.
+    fn health(&self) -> Health {
+        if let Some(reason) = self.reserve.lack() {
+            return Health::Down { reason };
+        }
+        if !self.is_up() {
+            let reason = "nothing can be written, so nothing is acknowledged until it can: check the disk";
+            return Health::Down { reason: reason.to_owned() };
+        }
+        match self.gaps() {
+            Ok(gaps) if gaps.is_empty() => Health::Good,
+            Ok(gaps) => {
+                let lost: u64 = gaps.iter().map(Gap::entries).sum();
+                Health::Impaired { reason: format!("{lost} entries of the ledger were lost to damage") }
+            }
+            Err(error) => Health::Down { reason: error.to_string() },
+        }
     }
 }
 

@@ -27,8 +27,13 @@ impl Reserve {
     /// Whether there is room for more. Asks the disk every time: that takes about a microsecond, a commit
     /// more than a hundred.
     pub(crate) fn has_room(&self) -> bool {
+        self.lack().is_none()
+    }
+
+    /// What is the matter and what to do, if there is no room.
+    pub(crate) fn lack(&self) -> Option<String> {
         if self.min == 0 {
-            return true;
+            return None;
         }
         // A disk that does not tell is written to; whether that is possible it says then.
         let free = self.disk.free().unwrap_or(u64::MAX);
@@ -46,6 +51,11 @@ impl Reserve {
                 tracing::info!(free, "there is room on the disk again");
             }
         }
-        !low
+        low.then(|| {
+            format!(
+                "{free} bytes are free on the disk and at least {wanted} must be (store.min_free_bytes is {}), so nothing is acknowledged: free some space",
+                self.min
+            )
+        })
     }
 }

@@ -48,6 +48,9 @@ pub(crate) const SECRETS: TableDefinition<'_, (u8, [u8; 32]), (&str, u64)> = Tab
 pub(crate) const SECRETS_OF: TableDefinition<'_, (u8, &str, u64), [u8; 32]> =
     TableDefinition::new("secrets_of");
 
+/// One row, there for as long as it takes to see that a disk which refused takes writes again.
+pub(crate) const PROOF: TableDefinition<'_, (), &[u8]> = TableDefinition::new("proof");
+
 /// Calls a macro with every table of the register.
 macro_rules! each_of_register {
     ($call:ident) => {

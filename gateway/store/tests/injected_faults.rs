@@ -247,6 +247,25 @@ fn a_store_that_holds_a_full_queue_when_the_disk_fails_answers_everyone() {
 }
 
 #[test]
+fn a_disk_that_can_be_read_and_not_filled_any_further_is_not_up() {
+    let machine = Machine::new(1);
+    let store = open(&machine);
+    machine.plan(Fault { file: "ledger", call: Call::Length, wrong: Wrong::Full, after: 0, times: FOR_EVER });
+    let long = setting(&"x".repeat(60_000));
+    let fill = || (0..1_000).find(|_| !committed(&append(&store, vec![long.clone()])));
+    let written = fill().unwrap();
+    for _ in 0..3 {
+        assert!(!store.is_up());
+        assert!(!committed(&append(&store, vec![long.clone()])));
+    }
+    machine.heal();
+    while !committed(&append(&store, vec![setting("1")])) {}
+    assert!(store.is_up());
+    assert_eq!(store.entries(Seq(1), 2_000).unwrap().len(), written + 1);
+    assert_eq!(store.last(), Seq(written as u64 + 1));
+}
+
+#[test]
 fn views_that_failed_once_can_be_read_again_although_nothing_more_happens() {
     for seed in 0..30 {
         let machine = Machine::new(seed);

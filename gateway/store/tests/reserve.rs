@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::machine::Machine;
 use common::{KEY, TestClock, append, append_as, setting, unmatched, wait_for};
 use rollcall_domain::ids::Seq;
+use rollcall_domain::ports::{Health, HealthSource as _};
 use rollcall_store::{Appended, Commit, Place, Store};
 use tempfile::tempdir;
 
@@ -43,6 +44,19 @@ fn nothing_is_acknowledged_below_the_reserve_and_everything_again_when_there_is_
     assert!(committed(&append(&store, vec![setting("3")])));
     assert!(store.is_up());
     wait_for(&store, Seq(2));
+}
+
+#[test]
+fn a_disk_that_fills_up_is_told_of_before_anybody_writes_to_it() {
+    let machine = Machine::new(1);
+    let store = open(&machine, MIN, |_| {});
+    assert_eq!(store.health(), Health::Good);
+    machine.set_free(MIN - 1);
+    let Health::Down { reason } = store.health() else { panic!("it is {:?}", store.health()) };
+    assert!(reason.starts_with("1048575 bytes are free"), "{reason}");
+    assert!(reason.ends_with("free some space"), "{reason}");
+    machine.set_free(u64::MAX);
+    assert_eq!(store.health(), Health::Good);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use common::damage::{Chance, EVENTS, damage, fill, in_memory, ledger, many, stor
 use common::{KEY, open};
 use redb::Database;
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Store, StoreError, verify};
+use rollcall_store::{Gap, Store, StoreError, verify};
 
 /// Puts bytes in an entry's place, with pages that are in order.
 fn put(folder: &Path, seq: u64, bytes: &[u8]) {
@@ -110,7 +110,7 @@ fn a_store_opened_on_a_file_with_a_changed_bit_has_every_entry_or_says_which_are
         let there = store.entries(Seq(1), 1_000).unwrap();
         drop(store);
         let verified = verify(other.path(), KEY, None).unwrap();
-        let lost: u64 = verified.gaps.iter().map(|gap| gap.last.0 - gap.first.0 + 1).sum();
+        let lost: u64 = verified.gaps.iter().map(Gap::entries).sum();
         assert_eq!(
             there.len() + usize::try_from(lost).unwrap(),
             120,

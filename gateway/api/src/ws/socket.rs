@@ -74,6 +74,7 @@ impl Socket {
             .max_frame_size(LARGEST_MESSAGE)
             .aggregate_continuations()
             .max_continuation_size(LARGEST_MESSAGE);
+        let mut stopping = self.api.stopping();
         let mut pings = interval(self.api.options().ping);
         let end = loop {
             let step = tokio::select! {
@@ -84,6 +85,9 @@ impl Socket {
                 },
                 (session, frame) = next(&mut self.watching) => self.told(session, frame).await,
                 _ = pings.tick() => self.ping().await,
+                _ = stopping.wait_for(|stopping| *stopping) => {
+                    Err(End::Close(CloseCode::Away, "the gateway stops"))
+                }
             };
             if let Err(end) = step {
                 break end;

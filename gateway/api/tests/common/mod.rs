@@ -90,6 +90,7 @@ pub struct Gateway {
     pub store: Arc<Store>,
     pub metrics: Metrics,
     pub mqtt: Arc<Part>,
+    pub api: Api,
     /// The supervisor ends with its intake.
     _intake: Intake,
     _folder: TempDir,
@@ -152,10 +153,12 @@ async fn start(pages: fn(&mut ServiceConfig), change: fn(&mut Options)) -> Gatew
         options,
     })
     .unwrap();
-    let server = HttpServer::new(move || app(api.clone(), pages)).workers(1).bind(("127.0.0.1", 0)).unwrap();
+    let served = api.clone();
+    let server =
+        HttpServer::new(move || app(served.clone(), pages)).workers(1).bind(("127.0.0.1", 0)).unwrap();
     let address = server.addrs()[0];
     actix_web::rt::spawn(server.disable_signals().run());
-    Gateway { address, clock, store, metrics, mqtt, _intake: intake, _folder: folder }
+    Gateway { address, clock, store, metrics, mqtt, api, _intake: intake, _folder: folder }
 }
 
 pub fn pseudonyms() -> Pseudonyms {

@@ -17,6 +17,7 @@ const STOP_SECONDS: u64 = 1;
 /// The server, and the address it really has.
 pub(crate) struct Http {
     pub(crate) address: SocketAddr,
+    api: Api,
     server: ServerHandle,
 }
 
@@ -29,23 +30,26 @@ impl Http {
         let listener = TcpListener::bind(listen)
             .map_err(|error| cannot_listen(listen, "pages", "http.listen", &error))?;
         let address = listener.local_addr().context("cannot tell the address of the pages")?;
-        let server = HttpServer::new(move || rollcall_api::app(api.clone(), rollcall_dashboards::configure))
-            .workers(WORKERS)
-            .disable_signals()
-            .shutdown_timeout(STOP_SECONDS)
-            .listen(listener)
-            .with_context(|| format!("cannot serve pages on {address}"))?
-            .run();
+        let served = api.clone();
+        let server =
+            HttpServer::new(move || rollcall_api::app(served.clone(), rollcall_dashboards::configure))
+                .workers(WORKERS)
+                .disable_signals()
+                .shutdown_timeout(STOP_SECONDS)
+                .listen(listener)
+                .with_context(|| format!("cannot serve pages on {address}"))?
+                .run();
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!(%error, "the HTTP server ended; restart the gateway");
             }
         });
-        Ok(Http { address, server: handle })
+        Ok(Http { address, api, server: handle })
     }
 
     pub(crate) async fn stop(self) {
+        self.api.stop();
         self.server.stop(true).await;
     }
 }

@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail};
 use rollcall_domain::event::NewEvent;
+use rollcall_domain::ports::{Health, HealthSource as _};
 use rollcall_store::{Append, Appended, Credential, Store};
 use tokio::sync::oneshot;
 
@@ -21,6 +22,9 @@ pub(crate) async fn write(store: &Store, events: Vec<NewEvent>, credentials: Vec
             }
             Ok(())
         }
-        _ => bail!("the ledger cannot be written; check the disk"),
+        _ => match store.health() {
+            Health::Down { reason } => bail!("the ledger cannot be written: {reason}"),
+            _ => bail!("the ledger cannot be written; check the disk"),
+        },
     }
 }

@@ -13,10 +13,10 @@ use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{Personal, TextField};
 use rollcall_domain::policy::Policy;
-use rollcall_domain::ports::{Clock, NotTaken, ScanResult};
+use rollcall_domain::ports::{Clock, ScanResult};
 use rollcall_domain::scan::{Outcome, RawScan, Scan, Unmatched};
 use rollcall_store::views::Snapshot;
-use rollcall_store::{Append, Appended, Store, StoreError};
+use rollcall_store::{Append, Appended, Store};
 
 use crate::messages::Row;
 use crate::reused::Reused;
@@ -75,24 +75,27 @@ impl House {
             personal: vec![claim],
         };
         let house = Arc::clone(self);
+        // Not after the commit: the writer has others to answer.
+        let result = self.nobody(&kept, false);
         let then = move |appended| match appended {
-            Appended::Committed(_) => ticket.done(house.nobody(&kept, false)),
+            Appended::Committed(_) => ticket.done(result),
             Appended::Already(entry) => {
                 let result = house.first_result(ticket.scan(), &entry);
                 ticket.done(result);
             }
-            Appended::Stale | Appended::Failed(_) => ticket.refuse(NotTaken::StorageUnavailable),
+            Appended::Stale | Appended::Failed(_) => drop(ticket),
         };
         let append = Append { dedup: Some(dedup), ..Append::new(vec![event], then) };
         // A full queue drops the append, and with it the ticket, which then tries again.
         drop(self.store.append(append));
     }
 
-    /// What was answered to this scan before, if the views know of it.
-    pub(crate) fn known(&self, now: &Snapshot, scan: &Scan) -> Result<Option<ScanResult>, StoreError> {
-        let Some(seq) = now.scan(scan.dedup)? else { return Ok(None) };
-        let entries = self.store.entries(seq, 1)?;
-        Ok(entries.first().map(|entry| self.first_result(scan, entry)))
+    /// What was answered to this scan before, if the views know of it. If they cannot tell, the writer
+    /// can, and they are being mended.
+    pub(crate) fn known(&self, now: &Snapshot, scan: &Scan) -> Option<ScanResult> {
+        let seq = now.scan(scan.dedup).ok().flatten()?;
+        let entry = self.store.entry(seq).ok()?;
+        Some(self.first_result(scan, &entry))
     }
 
     /// What was answered when the scan of this entry first came.

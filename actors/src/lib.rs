@@ -10,6 +10,7 @@
 //! has committed, whoever brought it is answered and whoever watches is told.
 
 mod house;
+mod idle;
 mod intake;
 mod messages;
 mod repeats;

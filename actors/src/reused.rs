@@ -1,26 +1,28 @@
 //! Terminals that give two scans one id.
 //!
-//! Promises: the log names such a terminal, with a line a minute at most, however many it sends.
+//! Promises: the log names each such terminal, with a line a minute at most, however many it sends.
 //!
 //! Refuses: keeping the second scan. Whatever it says, it is taken for the first.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rollcall_domain::ids::DeviceId;
 use rollcall_domain::scan::Scan;
 
 const QUIET: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(crate) struct Reused {
-    /// When the log last had a line.
-    told: Mutex<Option<Duration>>,
+    /// When the log last had a line about a terminal.
+    told: Mutex<HashMap<DeviceId, Duration>>,
 }
 
 impl Reused {
     /// To be called for a scan under the key of the one that was there `first`.
     pub(crate) fn look(&self, scan: &Scan, first: &Scan, now: Duration) {
-        if !is_another(scan, first) || !self.may_tell(now) {
+        if !is_another(scan, first) || !self.may_tell(&scan.device, now) {
             return;
         }
         tracing::warn!(
@@ -31,11 +33,11 @@ impl Reused {
         );
     }
 
-    fn may_tell(&self, now: Duration) -> bool {
+    fn may_tell(&self, device: &DeviceId, now: Duration) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = told.is_none_or(|at| now.saturating_sub(at) >= QUIET);
+        let may = told.get(device).is_none_or(|at| now.saturating_sub(*at) >= QUIET);
         if may {
-            *told = Some(now);
+            told.insert(device.clone(), now);
         }
         may
     }

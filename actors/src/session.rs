@@ -6,7 +6,7 @@
 //!
 //! Refuses: going on when the ledger says otherwise. An append that was stale, there already, or failed means
 //! that what was decided since is worthless: the actor ends, scans on their way go back to the supervisor, and
-//! the next of them starts it anew from the ledger.
+//! the next of them starts it anew from the ledger. It also ends when nobody has needed it for a while.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,20 +18,21 @@ use rollcall_domain::event::{Actor as By, Entry, Event, How, NewEvent, SessionEv
 use rollcall_domain::ids::{Seq, StudentId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::people::Personal;
-use rollcall_domain::ports::{NotTaken, ScanResult};
-use rollcall_domain::scan::Outcome;
+use rollcall_domain::ports::ScanResult;
+use rollcall_domain::scan::{Outcome, Scan};
 use rollcall_domain::session::{Meeting, Session};
 use rollcall_store::{Append, Appended, Expect, Failure, Line};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::house::House;
+use crate::idle::{Idle, LOOK};
 use crate::messages::{Command, CommandError, CommandResult, Deed, Watch};
 use crate::repeats::Repeats;
 use crate::ticket::Ticket;
 use crate::watchers::Watchers;
 
-/// Messages that may wait. Scans in the house are limited by their tickets, well below this.
+/// Messages that may wait. What limits the scans among them is their tickets, well below this.
 const MAILBOX: usize = crate::IN_FLIGHT * 2;
 
 /// A scan that belongs here, of a student who was found.
@@ -62,6 +63,7 @@ pub(crate) struct SessionActor {
     answers: mpsc::UnboundedSender<Appended>,
     incoming: Option<mpsc::UnboundedReceiver<Appended>>,
     watchers: Watchers,
+    idle: Idle,
 }
 
 impl SessionActor {
@@ -80,6 +82,7 @@ impl SessionActor {
             answers,
             incoming: Some(incoming),
             watchers,
+            idle: Idle::default(),
         }
     }
 
@@ -161,7 +164,7 @@ impl SessionActor {
     /// Answers a scan, and everyone who sent it again meanwhile; `seq` is where it lies in the ledger.
     fn done(&mut self, ticket: Ticket, seq: Seq, result: ScanResult) {
         let again = ScanResult { replayed: true, ..result.clone() };
-        let others = self.repeats.known(ticket.scan().dedup, seq, again.clone());
+        let others = self.repeats.known(ticket.scan(), seq, again.clone());
         others.into_iter().for_each(|other| other.done(again.clone()));
         self.repeats.forget(self.house.store.views().seen());
         ticket.done(result);
@@ -206,9 +209,8 @@ impl SessionActor {
                 context.stop();
             }
             Appended::Failed(Failure::Unavailable) => {
-                match waiting {
-                    Waiting::Command(waiting) => tell(waiting, Err(CommandError::StorageUnavailable)),
-                    Waiting::Scan(.., ticket) => ticket.refuse(NotTaken::StorageUnavailable),
+                if let Waiting::Command(waiting) = waiting {
+                    tell(waiting, Err(CommandError::StorageUnavailable));
                 }
                 // It may be on disk all the same, unknown to `committed` and to who watches.
                 context.stop();
@@ -230,6 +232,12 @@ impl Actor for SessionActor {
         if let Some(incoming) = self.incoming.take() {
             context.add_stream(UnboundedReceiverStream::new(incoming));
         }
+        context.run_interval(LOOK, |session, context| {
+            let needed = !session.waiting.is_empty() || session.watchers.is_anybody();
+            if session.idle.is_over(needed) {
+                context.stop();
+            }
+        });
     }
 }
 
@@ -243,15 +251,13 @@ impl Handler<Scanned> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, Scanned { student, ticket }: Scanned, _: &mut Self::Context) {
-        let Some(ticket) = self.repeats.take_up(ticket) else { return };
+        self.idle.stir();
+        let after = self.house.clock.monotonic();
+        let look = |first: &Scan, again: &Scan| self.house.reused.look(again, first, after);
+        let Some(ticket) = self.repeats.take_up(ticket, look) else { return };
         let views = self.house.store.views().now();
-        match self.house.known(&views, ticket.scan()) {
-            Ok(None) => {}
-            Ok(Some(result)) => return ticket.done(result),
-            Err(error) => {
-                tracing::error!(%error, "a scan cannot be looked up; its terminal will send it again");
-                return ticket.refuse(NotTaken::StorageUnavailable);
-            }
+        if let Some(result) = self.house.known(&views, ticket.scan()) {
+            return ticket.done(result);
         }
         let now = self.house.clock.now();
         let context = views.context(&self.house.policy, now);
@@ -259,16 +265,16 @@ impl Handler<Scanned> for SessionActor {
         let decision = scan::scan(&self.decided, &context, student, ticket.scan(), None, auto_open);
         match decision.outcome {
             Outcome::Unmatched(reason) => {
-                let (scan, session) = (ticket.scan().clone(), Some(self.decided.meeting.id));
+                let (scan, session) = (Scan::clone(ticket.scan()), Some(self.decided.meeting.id));
                 let kept = UnmatchedScan { scan, reason, student: Some(student), session };
                 self.house.unmatched(ticket, kept);
             }
             outcome => {
                 let by = By::Device(ticket.scan().device.clone());
-                let key = ticket.scan().dedup;
+                let scan = Arc::clone(ticket.scan());
                 let waiting = Waiting::Scan(student, outcome, ticket);
                 if self.append(&by, &decision.events, Vec::new(), waiting).is_ok() {
-                    self.repeats.on_its_way(key);
+                    self.repeats.on_its_way(scan);
                 }
             }
         }
@@ -279,6 +285,7 @@ impl Handler<Command> for SessionActor {
     type Result = ResponseFuture<CommandResult>;
 
     fn handle(&mut self, command: Command, _: &mut Self::Context) -> Self::Result {
+        self.idle.stir();
         let (asked, answered) = oneshot::channel();
         match self.decide(&command, self.house.clock.now()) {
             Err(refusal) => tell(asked, Err(refusal.into())),
@@ -300,6 +307,7 @@ impl Handler<Watch> for SessionActor {
     type Result = Result<(), CommandError>;
 
     fn handle(&mut self, watch: Watch, _: &mut Self::Context) -> Self::Result {
+        self.idle.stir();
         self.watchers.add(watch.to, self.last, &self.committed);
         Ok(())
     }

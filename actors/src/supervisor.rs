@@ -2,25 +2,23 @@
 //!
 //! Promises: a scan is with exactly one actor, or back here; an actor that ended is started again from the
 //! ledger by whatever needs it next, but not while the store is down, when nobody can tell what is on disk;
-//! a scan that comes back is looked at again when the views have seen all that was on disk by then, so that
-//! it does not meet the same old state; a scan that marks nobody is kept.
+//! a scan that comes back waits for the store to be up and the views to have seen all that was on disk by
+//! then, so that it does not meet the same old state; a scan that marks nobody is kept.
 //!
 //! Refuses: rules. Which student and which session is asked of the domain.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, StreamHandler};
+use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture, WeakAddr};
 use rollcall_domain::clock_offset::BoxClock;
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::decide::unmatched;
 use rollcall_domain::ids::SessionId;
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::{Clock, NotTaken};
-use rollcall_store::Store;
+use rollcall_store::{Store, Stuck};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::IN_FLIGHT;
 use crate::house::House;
@@ -39,7 +37,6 @@ pub(crate) struct Incoming(pub(crate) Ticket);
 pub struct Supervisor {
     house: Arc<House>,
     sessions: HashMap<SessionId, Addr<SessionActor>>,
-    returned: Option<mpsc::UnboundedReceiver<Ticket>>,
 }
 
 impl Supervisor {
@@ -61,34 +58,30 @@ impl Supervisor {
         }
         let house =
             Arc::new(House { store, clock, policy, pseudonyms, box_clock, reused: Reused::default() });
-        let supervisor =
-            Supervisor { house: Arc::clone(&house), sessions: HashMap::new(), returned: Some(returned) }
-                .start();
+        let supervisor = Supervisor { house: Arc::clone(&house), sessions: HashMap::new() }.start();
+        actix::spawn(bring_back(returned, Arc::clone(&house), supervisor.downgrade()));
         let intake = Intake::new(house, supervisor.clone(), Arc::new(Semaphore::new(IN_FLIGHT)), desk);
         (supervisor, intake)
     }
 
     fn bring(&mut self, ticket: Ticket) {
         let now = self.house.store.views().now();
-        let known = self.house.known(&now, ticket.scan());
-        let near = now.meetings_around(ticket.scan().captured_at);
-        let (known, near) = match (known, near) {
-            (Ok(known), Ok(near)) => (known, near),
-            (Err(error), _) | (_, Err(error)) => {
+        if let Some(result) = self.house.known(&now, ticket.scan()) {
+            return ticket.done(result);
+        }
+        let near = match now.meetings_around(ticket.scan().captured_at) {
+            Ok(near) => near,
+            Err(error) => {
                 tracing::error!(%error, "a scan cannot be placed; its terminal will send it again");
                 return ticket.refuse(NotTaken::StorageUnavailable);
             }
         };
-        if let Some(result) = known {
-            return ticket.done(result);
-        }
         let near = near.iter().map(AsRef::as_ref);
         match unmatched::place(&now.campus, &self.house.policy, ticket.scan(), near) {
             Err(kept) => self.house.unmatched(ticket, *kept),
             // A full mailbox drops the scan, which then comes back here.
             Ok((student, session)) => match self.session(session) {
                 Ok(actor) => drop(actor.try_send(Scanned { student, ticket })),
-                Err(CommandError::StorageUnavailable) => ticket.refuse(NotTaken::StorageUnavailable),
                 Err(_) => drop(ticket),
             },
         }
@@ -137,15 +130,26 @@ impl Actor for Supervisor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(IN_FLIGHT * 2);
-        if let Some(returned) = self.returned.take() {
-            let store = Arc::clone(&self.house.store);
-            context.add_stream(UnboundedReceiverStream::new(returned).then(move |ticket| {
-                let store = Arc::clone(&store);
-                async move {
-                    store.views().wait_for(store.last()).await;
-                    ticket
-                }
-            }));
+    }
+}
+
+/// Brings tickets that came back to the supervisor again, once there is news for them.
+async fn bring_back(
+    mut returned: mpsc::UnboundedReceiver<Ticket>,
+    house: Arc<House>,
+    supervisor: WeakAddr<Supervisor>,
+) {
+    let (store, mut tickets) = (&house.store, Vec::new());
+    while returned.recv_many(&mut tickets, IN_FLIGHT).await > 0 {
+        let up = store.until_up().await;
+        let shown = store.views().wait_for(store.last()).await;
+        for ticket in tickets.drain(..) {
+            match (up, shown, supervisor.upgrade()) {
+                // What does not fit comes back here.
+                (Ok(()), Ok(()), Some(supervisor)) => drop(supervisor.try_send(Incoming(ticket))),
+                (Ok(()), Err(Stuck), Some(_)) => ticket.refuse(NotTaken::StorageUnavailable),
+                _ => ticket.refuse(NotTaken::Stopping),
+            }
         }
     }
 }
@@ -156,15 +160,6 @@ impl Handler<Incoming> for Supervisor {
     fn handle(&mut self, Incoming(ticket): Incoming, _: &mut Self::Context) {
         self.bring(ticket);
     }
-}
-
-impl StreamHandler<Ticket> for Supervisor {
-    fn handle(&mut self, ticket: Ticket, _: &mut Self::Context) {
-        self.bring(ticket);
-    }
-
-    /// Nobody can bring scans any more; sessions are still opened, marked and watched.
-    fn finished(&mut self, _: &mut Self::Context) {}
 }
 
 impl Handler<Command> for Supervisor {

@@ -51,7 +51,7 @@ impl Ticket {
         Ticket { scan: Arc::new(scan), claim: raw.claim.into(), tries: 0, waiting, desk }
     }
 
-    pub(crate) fn scan(&self) -> &Scan {
+    pub(crate) fn scan(&self) -> &Arc<Scan> {
         &self.scan
     }
 

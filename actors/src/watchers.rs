@@ -26,6 +26,10 @@ impl Watchers {
         Watchers { house, to: Vec::new(), people: BTreeMap::new() }
     }
 
+    pub(crate) fn is_anybody(&self) -> bool {
+        self.to.iter().any(|to| !to.is_closed())
+    }
+
     pub(crate) fn add(&mut self, to: Sender<Frame>, seq: Seq, session: &Session) {
         // Here too, for a quiet session tells nobody, however often screens come and go.
         self.to.retain(|to| !to.is_closed());

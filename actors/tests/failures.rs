@@ -19,6 +19,7 @@ use rollcall_domain::ports::{NotTaken, ScanIntake as _, ScanResult};
 use rollcall_domain::scan::{Outcome, Unmatched};
 use rollcall_domain::session::SessionStatus;
 use tempfile::tempdir;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 async fn on(disk: &Disk) -> Campus {
@@ -40,46 +41,60 @@ async fn bring_back(disk: &Disk, folder: &Path, more: Vec<SessionEvent>) {
     disk.put_in(folder);
 }
 
-/// Sends a scan until it is taken, as a terminal does.
-async fn insist(campus: &Campus, id: &str, who: &str) -> ScanResult {
-    loop {
-        match campus.scan(id, who).await {
-            Ok(result) => return result,
-            Err(refused) => assert_eq!(refused, NotTaken::StorageUnavailable),
-        }
-    }
-}
-
 async fn snapshot(frames: &mut mpsc::Receiver<Frame>) -> Snapshot {
     let Some(Frame::Snapshot(snapshot)) = frames.recv().await else { panic!("no snapshot") };
     Snapshot::clone(&snapshot)
 }
 
+/// The disk has refused what came before.
+async fn has_refused(campus: &Campus) {
+    while campus.deed(Deed::Bind(gate())).await != Err(CommandError::StorageUnavailable) {}
+}
+
 #[actix::test]
-async fn a_scan_that_the_disk_did_not_take_is_taken_when_it_is_sent_again() {
+async fn a_scan_that_the_disk_did_not_take_waits_for_it_and_is_kept_once() {
     let (disk, next) = (Disk::new(), tempdir().unwrap());
     let campus = on(&disk).await;
     disk.fail();
-    assert_eq!(campus.scan("a", "S7").await, Err(NotTaken::StorageUnavailable));
-    assert_eq!(campus.scan("a", "S7").await, Err(NotTaken::StorageUnavailable));
-    assert_eq!(campus.scan("x", "S999").await, Err(NotTaken::StorageUnavailable));
+    let (mut first, again, nobody) =
+        (campus.submit("a", "S7"), campus.submit("a", "S7"), campus.submit("x", "S999"));
+    has_refused(&campus).await;
+    assert_eq!(first.try_recv(), Err(TryRecvError::Empty), "answered, and not on disk");
     bring_back(&disk, next.path(), vec![]).await;
-    let result = insist(&campus, "a", "S7").await;
-    assert_eq!((result.outcome, result.replayed), (Outcome::Present, false));
-    assert!(insist(&campus, "a", "S7").await.replayed);
+    let (first, again) = (first.await.unwrap().unwrap(), again.await.unwrap().unwrap());
+    assert_eq!((first.outcome, again.outcome), (Outcome::Present, Outcome::Present));
+    assert!(first.replayed != again.replayed);
+    let nobody = nobody.await.unwrap().unwrap();
+    assert_eq!(nobody.outcome, Outcome::Unmatched(Unmatched::UnknownStudent));
     assert_eq!(campus.intake.in_flight(), 0);
 }
 
 #[actix::test]
-async fn a_burst_that_the_disk_did_not_take_is_refused_scan_by_scan() {
-    let disk = Disk::new();
+async fn a_burst_that_the_disk_did_not_take_waits_for_it_scan_by_scan() {
+    let (disk, next) = (Disk::new(), tempdir().unwrap());
     let campus = on(&disk).await;
     disk.fail();
     let who = |n: u64| format!("S{}", n % 50 + 1);
     let waiting: Vec<_> = (0..500).map(|n| campus.submit(&format!("{}", n % 400), &who(n))).collect();
+    has_refused(&campus).await;
+    assert_eq!(campus.intake.in_flight(), 500);
+    bring_back(&disk, next.path(), vec![]).await;
+    let mut replayed = 0;
     for answer in waiting {
-        assert_eq!(answer.await.unwrap(), Err(NotTaken::StorageUnavailable));
+        replayed += usize::from(answer.await.unwrap().unwrap().replayed);
     }
+    assert_eq!(replayed, 100);
+}
+
+#[actix::test]
+async fn scans_that_wait_for_the_disk_are_given_back_when_the_store_closes() {
+    let disk = Disk::new();
+    let campus = on(&disk).await;
+    disk.fail();
+    let waiting = campus.submit("a", "S7");
+    has_refused(&campus).await;
+    campus.store.close();
+    assert_eq!(waiting.await.unwrap(), Err(NotTaken::Stopping));
 }
 
 #[actix::test]
@@ -144,7 +159,7 @@ async fn an_actor_that_panics_takes_no_other_scan_with_it() {
     }
     assert_eq!(lost, 1, "only the one whose answer panicked");
     assert_eq!(campus.intake.in_flight(), 0);
-    assert!(insist(&campus, "1", "S1").await.replayed);
+    assert!(campus.scan("1", "S1").await.unwrap().replayed);
     campus.seen().await;
     assert_eq!(campus.stored_scans(), 4);
 }
@@ -177,8 +192,8 @@ async fn when_the_store_is_closed_scans_and_commands_are_refused() {
     let campus = Campus::new().await;
     campus.deed(Deed::Open).await.unwrap();
     campus.store.close();
-    assert_eq!(campus.scan("a", "S7").await, Err(NotTaken::StorageUnavailable));
-    assert_eq!(campus.scan("x", "S999").await, Err(NotTaken::StorageUnavailable));
+    assert_eq!(campus.scan("a", "S7").await, Err(NotTaken::Stopping));
+    assert_eq!(campus.scan("x", "S999").await, Err(NotTaken::Stopping));
     assert!(campus.deed(Deed::Close).await.is_err());
     assert_eq!(campus.intake.in_flight(), 0);
 }

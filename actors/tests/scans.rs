@@ -90,7 +90,7 @@ async fn a_burst_is_answered_scan_by_scan_and_counted_once() {
     assert_eq!(campus.intake.in_flight(), 0);
     campus.deed(Deed::Close).await.unwrap();
     let session = campus.store.entries(Seq(1), 100_000).unwrap().last().unwrap().seq;
-    campus.store.views().wait_for(session).await;
+    campus.store.views().wait_for(session).await.unwrap();
     let session = campus.store.views().now().session(SESSION).unwrap().unwrap();
     let present = session.records.keys().filter(|id| session.standing(**id).unwrap().mark.attended());
     assert_eq!(u64::try_from(present.count()).unwrap(), STUDENTS);
@@ -188,11 +188,11 @@ async fn an_upload_after_closing_corrects_the_automatic_absence() {
     let made = campus.clock_at(3);
     campus.at_minute(30);
     let seq = campus.deed(Deed::Close).await.unwrap().unwrap();
-    campus.store.views().wait_for(seq).await;
+    campus.store.views().wait_for(seq).await.unwrap();
     let result = campus.submit_made("late", "S4", made).await.unwrap().unwrap();
     assert_eq!((result.outcome, result.mark), (Outcome::Present, Some(Mark::Present)));
     let entry = campus.store.entries(Seq(1), 100_000).unwrap().pop().unwrap();
-    campus.store.views().wait_for(entry.seq).await;
+    campus.store.views().wait_for(entry.seq).await.unwrap();
     let session = campus.store.views().now().session(SESSION).unwrap().unwrap();
     assert_eq!(session.standing(StudentId(4)).unwrap().source, Source::Offline);
 }

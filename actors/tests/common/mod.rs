@@ -131,7 +131,7 @@ impl Campus {
 
     /// Returns once the views have seen everything.
     pub async fn seen(&self) {
-        self.store.views().wait_for(self.store.last()).await;
+        self.store.views().wait_for(self.store.last()).await.unwrap();
     }
 
     /// Sends a scan and waits for its answer.
@@ -269,5 +269,5 @@ pub async fn write(store: &Store, events: Vec<NewEvent>) {
     let append = Append::new(events, move |appended| drop(sender.send(appended)));
     store.append(append).unwrap_or_else(|_| panic!("the queue is full"));
     let Appended::Committed(entries) = receiver.await.unwrap() else { panic!("not committed") };
-    store.views().wait_for(entries.last().unwrap().seq).await;
+    store.views().wait_for(entries.last().unwrap().seq).await.unwrap();
 }

@@ -149,14 +149,17 @@ impl Api {
     /// Has a command carried out; returns when what it did can be read.
     ///
     /// # Errors
-    /// A rule refuses it, or it could not be written.
+    /// A rule refuses it, it could not be written, or it was and cannot be read yet.
     pub async fn command(&self, command: Command) -> Result<Option<Seq>, Problem> {
         let answer = self.0.handles.commands.send(command).await;
         let written = answer.map_err(|_mailbox| Problem::new("busy", "try again in a moment"))??;
-        if let Some(seq) = written {
-            self.store().views().wait_for(seq).await;
+        match written {
+            Some(seq) if self.store().views().wait_for(seq).await.is_err() => Err(Problem::new(
+                "storage_unavailable",
+                "it is written, and cannot be shown yet: look again in a moment",
+            )),
+            _ => Ok(written),
         }
-        Ok(written)
     }
 
     pub(crate) async fn watch(&self, watch: Watch) -> Result<(), Problem> {

@@ -75,6 +75,8 @@ pub enum StoreError {
     Down,
     #[error("a row of the views is damaged; they are being made anew")]
     DamagedViews,
+    #[error("the views cannot be read; they are being opened again")]
+    UnreadableViews,
     #[error("the evidence is damaged")]
     DamagedEvidence,
     #[error("the file holds something else, or was written by another version")]

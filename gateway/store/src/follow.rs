@@ -1,9 +1,10 @@
 //! The thread that brings committed entries into the views.
 //!
-//! Promises: entries arrive in order, and those of one commit at once; memory holds only so many of those
-//! that wait, and the rest is read from the ledger; when the views are far behind, the writer waits for
-//! them, unless they are stuck; views that cannot be written any more are opened again; those whose rows are
-//! damaged are made anew while readers keep what they have; what is shown never goes back.
+//! Promises: entries arrive in order, and those of one commit at once, unless they are so many or so far
+//! behind that they are read from the ledger; memory holds only so many of those that wait; when the views
+//! are far behind, the writer waits for them, unless they are stuck; views that cannot be written or read any
+//! more are opened again; those whose rows are damaged are made anew while readers keep what they have; what
+//! is shown never goes back.
 //!
 //! Refuses: holding up an acknowledgement, but for that; filling the disk.
 
@@ -19,6 +20,7 @@ use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
 use crate::reserve::Reserve;
+use crate::said::Said;
 use crate::views::{Views, ViewsFile};
 use crate::waiting::{AT_ONCE, Batch, Shared, Waiting, take_one, take_some};
 
@@ -74,8 +76,8 @@ pub(crate) fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<(Views, Follower, JoinHandle<()>), StoreError> {
     let file = ViewsFile::open(place, |head| ledger.has(head))?;
-    let views = Views::new(file.snapshot()?);
     let shared = Arc::new(Shared::default());
+    let views = Views::new(file.snapshot()?, Arc::clone(&shared));
     let lasting_since = clock.monotonic();
     let (ledger, shown) = (Arc::clone(ledger), views.clone());
     let (following_shared, retry) = (Arc::clone(&shared), place.retry);
@@ -87,6 +89,7 @@ pub(crate) fn start(
         file,
         lasting_since,
         last_commit: 0,
+        said: Said::default(),
         reserve,
         retry,
     };
@@ -107,6 +110,7 @@ struct Following {
     lasting_since: Duration,
     /// How many entries the last commit brought.
     last_commit: usize,
+    said: Said,
     reserve: Arc<Reserve>,
     retry: Duration,
 }
@@ -117,6 +121,8 @@ enum Work {
     /// Some of what comes next is in the ledger alone.
     Gap(usize),
     MakeLasting,
+    /// Somebody could not read what is shown.
+    Mend(StoreError),
     End,
 }
 
@@ -133,6 +139,7 @@ enum Trouble {
 
 impl Drop for Following {
     fn drop(&mut self) {
+        self.views.are_stuck();
         self.shared.change(|waiting| waiting.gone = true);
     }
 }
@@ -159,20 +166,22 @@ impl Following {
     fn run(mut self) {
         loop {
             let work = self.next();
-            // Before anything is written into what somebody could not read.
-            let done = self.look_into_doubts().and_then(|()| match work {
+            let done = match work {
                 Work::Batches(batches) => self.step(&batches),
                 Work::Gap(entries) => self.step_from_ledger(entries.min(AT_ONCE)).map(|_more| ()),
                 Work::MakeLasting => self.make_lasting(),
+                Work::Mend(error) => Err(Trouble::Views(error)),
                 Work::End => Err(Trouble::End),
-            });
+            };
             let whole = !matches!(done, Err(Trouble::Views(_)));
             let goes_on = match done {
                 Ok(()) => true,
                 Err(Trouble::End) => false,
                 Err(Trouble::Room) => self.pause(),
                 Err(Trouble::Ledger(error)) => {
-                    tracing::warn!(%error, "the views wait for the ledger");
+                    if self.may_say() {
+                        tracing::warn!(%error, "the views wait for the ledger");
+                    }
                     self.pause()
                 }
                 Err(Trouble::Views(error)) => self.mend(&error),
@@ -186,6 +195,10 @@ impl Following {
     fn next(&self) -> Work {
         let mut waiting = self.shared.lock();
         loop {
+            // Before anything is written into what somebody could not read.
+            if let Some(error) = self.file.doubt() {
+                return Work::Mend(error);
+            }
             let at = self.file.head().last;
             let gap = waiting.end.last.0.saturating_sub(at.0);
             if let Some((_, first)) = waiting.batches.front() {
@@ -285,13 +298,11 @@ impl Following {
         Ok(())
     }
 
-    fn look_into_doubts(&self) -> Result<(), Trouble> {
-        if self.views.take_doubt() { Err(Trouble::Views(StoreError::DamagedViews)) } else { Ok(()) }
-    }
-
     /// Opens the file again or makes it anew; tells whether there is anyone to go on for.
     fn mend(&mut self, error: &StoreError) -> bool {
-        tracing::error!(%error, "the views cannot be brought forward; what is shown stays as it is meanwhile");
+        if self.may_say() {
+            tracing::error!(%error, "the views cannot be brought forward; what is shown stays as it is meanwhile");
+        }
         let (again, closed) = self.shared.change(|waiting| {
             let again = std::mem::replace(&mut waiting.mending, true);
             (again, waiting.closed)
@@ -303,6 +314,10 @@ impl Following {
         if again && !self.pause() {
             return false;
         }
+        if error.is_damage() {
+            // The more there is in the ledger, the longer it takes.
+            self.views.are_stuck();
+        }
         loop {
             let mended = if error.is_damage() {
                 caught(|| self.file.make_anew())
@@ -311,7 +326,9 @@ impl Following {
             };
             match mended.map_err(Trouble::Views).and_then(|()| self.show()) {
                 Err(Trouble::Views(error)) => {
-                    tracing::warn!(%error, "the views cannot be opened yet; trying again");
+                    if self.may_say() {
+                        tracing::warn!(%error, "the views cannot be opened yet; trying again");
+                    }
                 }
                 _ => return true,
             }
@@ -321,8 +338,13 @@ impl Following {
         }
     }
 
+    fn may_say(&mut self) -> bool {
+        self.said.may_say(self.clock.monotonic())
+    }
+
     /// Waits before something is tried again; tells whether there is anyone to try it for.
     fn pause(&self) -> bool {
+        self.views.are_stuck();
         self.shared.change(|waiting| waiting.pausing = true);
         let wait = |waiting: &mut Waiting| waiting.pausing && !waiting.closed;
         let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), self.retry, wait);

@@ -1,19 +1,21 @@
 //! The ledger file: opening, reading, and one transaction at a time.
 //!
 //! Promises: the file is there with all that belongs into it or not at all; after a failed commit the
-//! database is dropped and opened anew, and it is still the same one; a reader sees sequences without holes, and never waits for a reopening; the chain is checked when the
-//! file is opened.
+//! database is dropped and opened anew, and it is still the same one; a reader sees sequences without holes,
+//! but for those that are known to be lost, and never waits for a reopening; whoever walks the chain checks
+//! it.
 //!
 //! Refuses: deciding what is written. That is the [`crate::writer`]'s.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
+use tokio::sync::watch;
 
 use crate::caught::{caught, let_go};
 use crate::codec::{self, Chain, Decoded, GENESIS};
@@ -38,10 +40,23 @@ pub(crate) struct Ledger {
     pub(crate) keys: Keys,
     /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
-    up: AtomicBool,
+    up: watch::Sender<Up>,
     /// The last sequence on disk.
     last: AtomicU64,
 }
+
+/// Whether appends are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Up {
+    Up,
+    Down,
+    /// For good.
+    Closed,
+}
+
+/// The store is closed, and nothing comes of waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
 
 /// Where the next entry goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,14 +88,18 @@ impl Ledger {
         keys: impl FnOnce(&Database) -> Result<Keys, StoreError>,
     ) -> Result<Self, StoreError> {
         let disk = &*place.disk;
-        if !disk.has(FILE).map_err(redb::Error::Io)? {
-            disk.remove(UNFINISHED).map_err(redb::Error::Io)?;
-            drop(place.open(CACHE_BYTES, UNFINISHED, true)?);
-            disk.rename(UNFINISHED, FILE).map_err(redb::Error::Io)?;
+        if disk.has(FILE).map_err(redb::Error::Io)? {
+            let database = place.open(CACHE_BYTES, FILE, false)?;
+            let keys = keys(&database)?;
+            forget_proof(&database)?;
+            return Ok(Self::of(place.clone(), keys, database));
         }
-        let database = place.open(CACHE_BYTES, FILE, false)?;
+        disk.remove(UNFINISHED).map_err(redb::Error::Io)?;
+        let database = place.open(CACHE_BYTES, UNFINISHED, true)?;
         let keys = keys(&database)?;
-        Ok(Self::of(place.clone(), keys, database))
+        drop(database);
+        disk.rename(UNFINISHED, FILE).map_err(redb::Error::Io)?;
+        Ok(Self::of(place.clone(), keys, place.open(CACHE_BYTES, FILE, false)?))
     }
 
     /// Opens the file in a real folder to look at it: whatever is written is forgotten.
@@ -109,7 +128,7 @@ impl Ledger {
 
     fn of(place: Place, keys: Keys, database: Database) -> Self {
         let database = RwLock::new(Some(Arc::new(database)));
-        Ledger { place, keys, database, up: AtomicBool::new(true), last: AtomicU64::new(0) }
+        Ledger { place, keys, database, up: watch::Sender::new(Up::Up), last: AtomicU64::new(0) }
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -131,7 +150,7 @@ impl Ledger {
 
     /// Whoever reads finds the store down; the file is closed with what is returned.
     pub(crate) fn close(&self) -> Option<Arc<Database>> {
-        self.set_up(false);
+        self.up.send_replace(Up::Closed);
         self.put(None)
     }
 
@@ -140,11 +159,26 @@ impl Ledger {
     }
 
     pub(crate) fn set_up(&self, up: bool) {
-        self.up.store(up, Ordering::Release);
+        let up = if up { Up::Up } else { Up::Down };
+        self.up.send_if_modified(|known| {
+            let is_news = *known != up && *known != Up::Closed;
+            if is_news {
+                *known = up;
+            }
+            is_news
+        });
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Acquire)
+        *self.up.borrow() == Up::Up
+    }
+
+    pub(crate) async fn until_up(&self) -> Result<(), Closed> {
+        // The sender lives in `self`, so there is always an end to wait for.
+        match self.up.subscribe().wait_for(|up| *up != Up::Down).await {
+            Ok(up) if *up == Up::Up => Ok(()),
+            _ => Err(Closed),
+        }
     }
 
     pub(crate) fn set_last(&self, last: Seq) {
@@ -296,17 +330,26 @@ fn open_events(read: &ReadTransaction) -> Result<Option<Events>, StoreError> {
     }
 }
 
-/// Whether a ledger lies in this folder.
 /// Writes something and takes it away again.
 fn prove(database: &Database) -> Result<(), StoreError> {
     let write = database.begin_write()?;
     write.open_table(PROOF)?.insert((), vec![0; PROOF_BYTES].as_slice())?;
     write.commit()?;
+    forget_proof(database)
+}
+
+/// The power may have gone before it was taken away.
+fn forget_proof(database: &Database) -> Result<(), StoreError> {
+    match database.begin_read()?.open_table(PROOF) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        found => drop(found?),
+    }
     let write = database.begin_write()?;
     write.delete_table(PROOF)?;
     Ok(write.commit()?)
 }
 
+/// Whether a ledger lies in this folder.
 pub(crate) fn is_in(folder: &Path) -> bool {
     file_in(folder).exists()
 }

@@ -27,6 +27,7 @@ mod ledger;
 mod overlay;
 mod register;
 mod reserve;
+mod said;
 mod salvage;
 mod seal;
 mod secrets;
@@ -58,12 +59,13 @@ pub use evidence::Evidence;
 pub use export::{Export, Span};
 pub use gaps::Gap;
 pub use keys::{Fingerprint, Keyring, RootKey};
+pub use ledger::Closed;
 pub use register::{Register, Template, Text};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
 pub use upgrade::Upgrade;
 pub use verify::{Verified, verify, verify_at};
-pub use views::Views;
+pub use views::{Progress, Stuck, Views};
 pub use writer::{Commit, Full, OnCommit};
 
 /// The open store. Dropping it closes it.
@@ -72,6 +74,8 @@ pub struct Store {
     views: Views,
     evidence: Evidence,
     reserve: Arc<Reserve>,
+    /// How many entries the ledger is known to have lost.
+    lost: u64,
     /// Absent once it is closed.
     queue: RwLock<Option<writer::Queue>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -96,9 +100,18 @@ impl Store {
         let reserve = Arc::new(Reserve::of(&place));
         let Opened { ledger, views, follower, following } = open(&place, &keys, &reserve, &clock)?;
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
-        let (queue, writing) = writer::start(&place, Arc::clone(&reserve), Arc::clone(&ledger), parts)?;
-        let threads = Mutex::new(vec![writing, following]);
-        Ok(Store { ledger, views, evidence, reserve, queue: RwLock::new(Some(queue)), threads })
+        let started = writer::start(&place, Arc::clone(&reserve), Arc::clone(&ledger), parts);
+        let (queue, writing) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                // With the follower went the reason for its thread, and that holds the files.
+                drop(following.join());
+                return Err(error);
+            }
+        };
+        let lost = ledger.gaps()?.iter().map(Gap::entries).sum();
+        let (queue, threads) = (RwLock::new(Some(queue)), Mutex::new(vec![writing, following]));
+        Ok(Store { ledger, views, evidence, reserve, lost, queue, threads })
     }
 
     /// Whether a ledger lies in `folder`.
@@ -122,7 +135,9 @@ impl Store {
     /// finds it down. Waits meanwhile.
     pub fn close(&self) {
         drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // Held until they have ended, so that nobody closes the files under them.
+        let mut held = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = std::mem::take(&mut *held);
         if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
             // The last to let go was a completion. The writer cannot wait for itself: it goes on to the end
             // of its queue, and the files close behind it.
@@ -175,6 +190,14 @@ impl Store {
         self.ledger.entries(from, limit)
     }
 
+    /// The entry at `seq`.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged, or the ledger cannot be read.
+    pub fn entry(&self, seq: Seq) -> Result<Entry, StoreError> {
+        self.ledger.entry(seq)
+    }
+
     /// The entries of a span, read on as they are asked for; those written later are not among them.
     pub fn export(&self, span: Span) -> Export {
         Export::of(&self.ledger, span)
@@ -207,6 +230,14 @@ impl Store {
         self.ledger.is_up()
     }
 
+    /// Returns once appends are written.
+    ///
+    /// # Errors
+    /// They never are again.
+    pub async fn until_up(&self) -> Result<(), Closed> {
+        self.ledger.until_up().await
+    }
+
     /// The last sequence on disk; the views may be on their way there.
     pub fn last(&self) -> Seq {
         self.ledger.last()
@@ -227,14 +258,14 @@ impl HealthSource for Store {
             let reason = "nothing can be written, so nothing is acknowledged until it can: check the disk";
             return Health::Down { reason: reason.to_owned() };
         }
-        match self.gaps() {
-            Ok(gaps) if gaps.is_empty() => Health::Good,
-            Ok(gaps) => {
-                let lost: u64 = gaps.iter().map(Gap::entries).sum();
-                Health::Impaired { reason: format!("{lost} entries of the ledger were lost to damage") }
-            }
-            Err(error) => Health::Down { reason: error.to_string() },
+        if self.views.progress().stuck {
+            let reason = "scans are kept, and screens do not show them yet: the views are being mended";
+            return Health::Impaired { reason: reason.to_owned() };
         }
+        if self.lost > 0 {
+            return Health::Impaired { reason: format!("{} entries of the ledger were lost", self.lost) };
+        }
+        Health::Good
     }
 }
 

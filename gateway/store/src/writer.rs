@@ -31,6 +31,7 @@ use crate::index::{Index, Known, Wanted};
 use crate::ledger::{Head, Ledger};
 use crate::register::{self, Reseal};
 use crate::reserve::Reserve;
+use crate::said::Said;
 use crate::tables::EVENTS;
 use crate::views::Views;
 use crate::waiting::Batch;
@@ -39,6 +40,8 @@ use crate::waiting::Batch;
 const QUEUE: usize = 16_384;
 /// The most appends in one transaction.
 const BATCH: usize = 4_096;
+/// The most events in one transaction, but for an append that has more by itself.
+const BATCH_EVENTS: usize = 65_536;
 /// How often the processor is left to those who may bring more.
 const MOMENT: usize = 16;
 
@@ -98,6 +101,9 @@ struct Writer {
     last_batch: usize,
     /// What is in memory is what is on disk; not so after a failure.
     sound: bool,
+    /// When it was last tried to come back from one.
+    tried: Option<Duration>,
+    said: Said,
     reserve: Arc<Reserve>,
     retry: Duration,
 }
@@ -134,12 +140,21 @@ pub(crate) fn start(
         reseal_after: Duration::ZERO,
         last_batch: 0,
         sound: true,
+        tried: None,
+        said: Said::default(),
         reserve,
         retry: place.retry,
     };
     writer.is_ready();
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
     Ok((queue, thread.map_err(StoreError::Thread)?))
+}
+
+impl Drop for Writer {
+    /// However it ends, nothing more is written.
+    fn drop(&mut self) {
+        self.ledger.set_up(false);
+    }
 }
 
 impl Writer {
@@ -162,30 +177,47 @@ impl Writer {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if resealing => self.reseal(),
-                Err(RecvTimeoutError::Timeout) => drop(self.is_ready()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tried = None;
+                    self.is_ready();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     fn reseal(&mut self) {
-        let done = self.reseal.step(&self.ledger);
-        self.reseal_after = if done.is_ok() { Duration::ZERO } else { self.retry };
-        if let Err(error) = done {
-            tracing::error!(%error, "rows cannot be sealed with the new key yet: check the disk");
-            self.sound = false;
-            self.is_ready();
+        self.reseal_after = self.retry;
+        if !self.is_ready() {
+            return;
+        }
+        match caught(|| self.reseal.step(&self.ledger)) {
+            Ok(()) => self.reseal_after = Duration::ZERO,
+            Err(error) => {
+                self.reseal = Reseal::default();
+                if self.said.may_say(self.parts.clock.monotonic()) {
+                    tracing::error!(%error, "rows cannot be sealed with the new key yet: check the disk");
+                }
+                self.doubt();
+            }
         }
     }
 
     /// What has gathered. Those who were answered a moment ago may be about to bring more: a batch that is
     /// much smaller than the one before gives them that moment, and a lone append waits for nobody.
     fn gather(&self, first: Append, receiver: &Receiver<Append>) -> Vec<Append> {
+        let mut events = first.events.len();
         let mut batch = Vec::with_capacity(self.last_batch + 1);
         batch.push(first);
         for _ in 0..MOMENT {
-            batch.extend(receiver.try_iter().take(BATCH - batch.len()));
-            if batch.len() * 2 >= self.last_batch {
+            while batch.len() < BATCH
+                && events < BATCH_EVENTS
+                && let Ok(append) = receiver.try_recv()
+            {
+                events += append.events.len();
+                batch.push(append);
+            }
+            if batch.len() * 2 >= self.last_batch || events >= BATCH_EVENTS {
                 break;
             }
             std::thread::yield_now();
@@ -193,10 +225,21 @@ impl Writer {
         batch
     }
 
-    /// Whether something can be written now; tries to come back if it could not.
+    /// What is in memory may not be what is on disk.
+    fn doubt(&mut self) {
+        self.sound = false;
+        self.tried = None;
+        self.is_ready();
+    }
+
+    /// Whether something can be written now; tries to come back if it could not, but not all the time.
     fn is_ready(&mut self) -> bool {
         if !self.sound {
-            self.recover();
+            let now = self.parts.clock.monotonic();
+            if self.tried.is_none_or(|tried| now.saturating_sub(tried) >= self.retry) {
+                self.tried = Some(now);
+                self.recover();
+            }
         }
         let ready = self.sound && self.reserve.has_room();
         self.ledger.set_up(ready);
@@ -217,11 +260,12 @@ impl Writer {
                 self.tell(batch, answers, took);
             }
             Err(error) => {
-                tracing::error!(%error, "the ledger cannot be written; nothing is acknowledged until it can: check the disk");
-                self.sound = false;
+                if self.said.may_say(self.parts.clock.monotonic()) {
+                    tracing::error!(%error, "the ledger cannot be written; nothing is acknowledged until it can: check the disk");
+                }
                 self.ledger.set_up(false);
                 fail(batch);
-                self.is_ready();
+                self.doubt();
             }
         }
     }
@@ -298,7 +342,11 @@ impl Writer {
         let written: Batch = committed.collect();
         if !written.is_empty() {
             let entries = written.iter().map(|entries| entries.len()).sum();
-            (self.parts.on_commit)(Commit { entries, took, last: self.head.last });
+            let commit = Commit { entries, took, last: self.head.last };
+            // The batch is on disk, and is answered whatever becomes of the news.
+            if catch_unwind(AssertUnwindSafe(|| (self.parts.on_commit)(commit))).is_err() {
+                tracing::error!("what is told of every commit panicked; please report this");
+            }
             self.parts.follower.follow(self.head, written);
         }
         for (append, answer) in batch.into_iter().zip(answers) {
@@ -322,9 +370,13 @@ impl Writer {
         match caught(|| self.reopen()) {
             Ok(()) => {
                 self.sound = true;
+                self.said = Said::default();
                 tracing::info!(last = self.head.last.0, "the ledger can be written again");
             }
-            Err(error) => tracing::warn!(%error, "the ledger cannot be opened yet; trying again"),
+            Err(error) if self.said.may_say(self.parts.clock.monotonic()) => {
+                tracing::warn!(%error, "the ledger cannot be opened yet; trying again");
+            }
+            Err(_) => {}
         }
     }
 

@@ -21,7 +21,8 @@ use common::{
     KEY, SESSION, TestClock, append, append_as, created, queue, setting, step, unmatched, wait_for,
 };
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Appended, Expect, Line, Place, Store, verify_at};
+use rollcall_domain::ports::{Health, HealthSource as _};
+use rollcall_store::{Appended, Expect, Line, Place, Store, Stuck, verify_at};
 
 /// Faults in the test command; `ROLLCALL_FAULTS` asks for more.
 const FAULTS: u64 = 600;
@@ -162,6 +163,35 @@ fn views_that_turn_to_garbage_while_in_use_are_made_anew_and_readers_keep_what_t
 }
 
 #[test]
+fn rows_that_only_readers_cannot_read_are_mended_although_nothing_is_written() {
+    let machine = Machine::new(1);
+    machine.set_forgetful();
+    let store = open(&machine);
+    let (event, key) = unmatched("a");
+    append(&store, vec![event, created()]);
+    wait_for(&store, Seq(2));
+    machine.garble("views.redb", 4_096);
+    assert!(store.views().now().scan(key).is_err());
+    let found = (0..5_000_000).find_map(|_| store.views().now().scan(key).ok());
+    assert_eq!(found, Some(Some(Seq(1))));
+    assert!(store.views().now().session(SESSION).unwrap().is_some());
+}
+
+#[test]
+fn nobody_waits_for_views_that_stand_still() {
+    let machine = Machine::new(1);
+    let store = open(&machine);
+    views_fail_from_now_on(&machine);
+    append(&store, vec![setting("1")]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(store.views().wait_for(Seq(1))), Err(Stuck));
+    assert!(matches!(store.health(), Health::Impaired { .. }));
+    machine.heal();
+    wait_for(&store, Seq(1));
+    assert_eq!(store.health(), Health::Good);
+}
+
+#[test]
 fn what_was_shown_does_not_vanish_while_views_are_made_anew() {
     let machine = Machine::new(1);
     machine.set_forgetful();
@@ -237,7 +267,7 @@ fn a_ledger_that_comes_back_is_up_although_the_views_are_not() {
 fn a_store_that_holds_a_full_queue_when_the_disk_fails_answers_everyone() {
     let machine = Machine::new(1);
     let store = open(&machine);
-    machine.plan(Fault { file: "ledger", call: Call::Sync, wrong: Wrong::Full, after: 2, times: FOR_EVER });
+    machine.plan(Fault { file: "ledger", call: Call::Sync, wrong: Wrong::Full, after: 0, times: FOR_EVER });
     let answers: Vec<_> = (0..1_000).map(|_| queue(&store, vec![setting("1")], None, None)).collect();
     let failed =
         answers.iter().filter(|answer| matches!(answer.recv().unwrap(), Appended::Failed(_))).count();

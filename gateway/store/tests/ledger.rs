@@ -12,7 +12,10 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use common::{KEY, SESSION, append, append_as, created, news, open, queue, setting, step, unmatched};
+use common::{
+    KEY, SESSION, TestClock, append, append_as, created, news, open, queue, setting, step, unmatched,
+    wait_for,
+};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Append, Appended, Expect, Line, RootKey, Store, StoreError, verify};
@@ -156,8 +159,8 @@ fn the_views_can_be_waited_for() {
     let seq = seqs(&append(&store, vec![setting("9")]))[0];
     let mut seen = store.views().watch();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(store.views().wait_for(Seq(seq)));
-    assert!(*seen.borrow_and_update() >= Seq(seq));
+    runtime.block_on(store.views().wait_for(Seq(seq))).unwrap();
+    assert!(seen.borrow_and_update().seen >= Seq(seq));
     assert_eq!(store.views().now().office.settings["sessions.late_after_minutes"], "9");
 }
 
@@ -230,4 +233,18 @@ fn an_entry_put_in_place_of_another_breaks_the_chain() {
     tamper(folder.path(), 2, |_| Some(forged));
     // It was made with the right key, but what comes after it does not follow.
     assert!(matches!(refusal(folder.path(), KEY), StoreError::Chain { seq: 3 | 2 }));
+}
+
+#[test]
+fn whoever_is_told_of_commits_can_panic_without_harm() {
+    let folder = tempdir().unwrap();
+    let store =
+        Store::open(folder.path(), KEY, TestClock::shared(), Box::new(|_| panic!("on purpose"))).unwrap();
+    for number in 1..=3 {
+        assert!(matches!(append(&store, vec![setting("1")]), Appended::Committed(_)));
+        wait_for(&store, Seq(number));
+    }
+    assert!(store.is_up());
+    store.close();
+    assert!(!store.is_up());
 }

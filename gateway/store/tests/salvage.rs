@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use common::damage::{Chance, PAGE, damage, fill, in_memory, ledger, many, places, stored};
-use common::{KEY, TestClock, append, news, open, setting};
+use common::{KEY, TestClock, append, append_as, news, open, setting, unmatched};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::code::Code;
 use rollcall_domain::ids::{Seq, StudentId};
@@ -309,6 +309,36 @@ fn damaged_views_are_never_shown_but_made_anew() {
         let scratch = in_memory();
         assert_eq!(verify(folder.path(), KEY, Some(scratch.path())).unwrap().difference, None, "at {at}");
     }
+}
+
+#[test]
+fn a_scan_that_was_lost_is_taken_again_although_the_views_had_seen_it() {
+    let folder = in_memory();
+    let scans: Vec<_> = (0..300).map(|number| unmatched(&number.to_string())).collect();
+    let store = open(folder.path());
+    for (event, key) in &scans {
+        append_as(&store, vec![event.clone()], Some(*key), None);
+    }
+    drop(store);
+    // On a page in the middle, so that the ledger still ends where the views did.
+    let (_, bytes) = &stored(folder.path())[100];
+    let at = *places(folder.path(), bytes).last().unwrap() / PAGE * PAGE;
+    damage(folder.path(), |file| file[at..at + PAGE].fill(0xA5));
+
+    let store = open(folder.path());
+    let gone = lost(&store.gaps().unwrap());
+    assert!((1..300).contains(&gone.len()), "{gone:?}");
+    for (seq, (event, key)) in (1..).zip(&scans) {
+        match append_as(&store, vec![event.clone()], Some(*key), None) {
+            Appended::Committed(_) => assert!(gone.contains(&seq), "{seq} was there"),
+            Appended::Already(entry) => assert_eq!(entry.seq, Seq(seq)),
+            other => panic!("{seq}: {other:?}"),
+        }
+    }
+    drop(store);
+    let scratch = in_memory();
+    assert_eq!(verify(folder.path(), KEY, Some(scratch.path())).unwrap().difference, None);
+    assert!(!folder.path().join("views.redb.damaged-ledger").exists());
 }
 
 #[test]

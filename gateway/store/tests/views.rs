@@ -226,7 +226,7 @@ fn happen(store: &Store, state: &mut State, event: Event) {
 
 fn wait(store: &Store, last: Seq) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(store.views().wait_for(last));
+    runtime.block_on(store.views().wait_for(last)).unwrap();
 }
 
 fn all_days() -> std::ops::RangeInclusive<Date> {

@@ -143,12 +143,12 @@ impl Sender {
     async fn follow(&mut self) {
         let mut seen = self.store.views().watch();
         // Once: what comes while starting fails and is tried again is not from before it.
-        let first = if self.backfill { Seq(0) } else { *seen.borrow() };
+        let first = if self.backfill { Seq(0) } else { seen.borrow().seen };
         while let Err(error) = self.start(first).await {
             self.trouble(&error).await;
         }
         loop {
-            let target = *seen.borrow_and_update();
+            let target = seen.borrow_and_update().seen;
             match self.round(target).await {
                 Ok(true) => {}
                 Ok(false) => {

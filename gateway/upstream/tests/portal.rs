@@ -162,7 +162,7 @@ async fn a_dead_letter_that_was_asked_for_while_it_was_stopped_is_sent_after_the
     sending.until(|status| status.state == State::Idle && status.cursor >= later).await;
     sending.stop().await;
     let last = gateway.append(vec![retry_of_ann()]).await;
-    gateway.store.views().wait_for(last).await;
+    gateway.store.views().wait_for(last).await.unwrap();
     drop(gateway);
 
     let gateway = Gateway::open(folder.path());
@@ -225,7 +225,7 @@ async fn a_newer_version_takes_the_place_of_one_that_was_not_delivered_yet() {
     let mut sending = gateway.send_to(&portal.url, true);
     assert_eq!(portal.request().await.key, "rec_7_1:1");
     let last = gateway.mark(ANN, Mark::Present).await;
-    gateway.store.views().wait_for(last).await;
+    gateway.store.views().wait_for(last).await.unwrap();
     portal.answer([("503 Later", ""), OK]);
     let request = portal.request().await;
     assert_eq!((request.key.as_str(), &request.body["mark"]), ("rec_7_1:2", &json!("present")));
@@ -253,7 +253,7 @@ async fn a_mark_that_was_taken_back_is_removed_there_too() {
 async fn without_backfill_a_new_destination_hears_only_of_what_comes_after_it() {
     let (folder, gateway, mut portal) = gateway().await;
     let before = gateway.mark(ANN, Mark::Present).await;
-    gateway.store.views().wait_for(before).await;
+    gateway.store.views().wait_for(before).await.unwrap();
     let mut sending = gateway.send_to(&portal.url, false);
     sending.until(|status| status.state == State::Idle).await;
     sending.stop().await;

@@ -174,7 +174,10 @@ impl Bench {
 
     pub(crate) fn catch_up(&self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        runtime.block_on(self.store.views().wait_for(self.store.last()));
+        ensure!(
+            runtime.block_on(self.store.views().wait_for(self.store.last())).is_ok(),
+            "the views are stuck"
+        );
         Ok(())
     }
 }

@@ -177,7 +177,7 @@ pub async fn append(store: &Store, append: impl FnOnce(Box<dyn FnOnce(Appended) 
     assert!(store.append(append(then)).is_ok(), "the queue is empty");
     let Appended::Committed(entries) = told.await.unwrap() else { panic!("not written") };
     let last = entries.last().unwrap().seq;
-    store.views().wait_for(last).await;
+    store.views().wait_for(last).await.unwrap();
     last
 }
 

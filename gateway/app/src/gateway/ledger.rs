@@ -13,12 +13,13 @@ pub(crate) async fn write(store: &Store, events: Vec<NewEvent>, credentials: Vec
     let (sender, receiver) = oneshot::channel();
     let append = Append::new(events, move |appended| drop(sender.send(appended)));
     if store.append(Append { credentials, ..append }).is_err() {
-        bail!("the ledger's queue is full");
+        bail!("the ledger takes nothing now");
     }
     match receiver.await {
         Ok(Appended::Committed(entries)) => {
-            if let Some(last) = entries.last() {
-                store.views().wait_for(last.seq).await;
+            let last = entries.last().map(|last| last.seq).unwrap_or_default();
+            if store.views().wait_for(last).await.is_err() {
+                bail!("it is on disk and cannot be read yet: start again once there is room on the disk");
             }
             Ok(())
         }

@@ -14,10 +14,11 @@ use rollcall_domain::moment::days;
 use rollcall_domain::ports::Clock;
 
 use super::file::{Bounds, EvidenceFile, is_damage, remove, set_aside};
-use super::losses::{Loss, Said};
+use super::losses::Loss;
 use super::queue::{Next, Request, Shared, Waiting};
 use super::{Item, Kind, Limits};
 use crate::error::StoreError;
+use crate::said::Said;
 
 /// How long items may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);

@@ -66,7 +66,10 @@ pub(crate) fn if_damaged(
     clock: &dyn Clock,
 ) -> Result<Option<Salvaged>, StoreError> {
     match look_at(&file_in(folder))? {
-        Look::Absent | Look::Whole | Look::Unclosed { torn: false } => Ok(None),
+        Look::Absent | Look::Whole | Look::Unclosed { torn: false } => {
+            views::forget_put_aside(folder).map_err(redb::Error::Io)?;
+            Ok(None)
+        }
         // A commit that was cut short was never answered, and the views have seen nothing of it.
         Look::Unclosed { torn: true } => {
             let (end, seen) = (Ledger::open_unchanged(folder, keys)?.end()?, views::last_in(folder));
@@ -135,8 +138,12 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
     }
     let (rows, rows_lost, gaps) = made?;
     let set_aside = set_aside(&path, "damaged", at)?;
+    // They may have seen what is in a gap now.
+    views::put_aside(folder).map_err(redb::Error::Io)?;
+    sync_folder(folder)?;
     fs::rename(&new, &path).map_err(redb::Error::Io)?;
     sync_folder(folder)?;
+    views::forget_put_aside(folder).map_err(redb::Error::Io)?;
     let mended = chosen.kept.iter().filter(|kept| kept.mended).count();
     Ok(Salvaged { entries: chosen.kept.len(), mended, gaps, rows, rows_lost, set_aside })
 }

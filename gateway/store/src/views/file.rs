@@ -7,6 +7,7 @@
 //! Refuses: failing because of what is in the file. Only the disk can make it fail.
 
 use std::path::Path;
+use std::{fs, io};
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
 use rollcall_domain::event::Entry;
@@ -15,6 +16,7 @@ use rollcall_domain::parts::{Part, restore};
 use rollcall_domain::session::{Meeting, Session};
 use rollcall_domain::state::State;
 
+use super::doubts::Doubts;
 use super::near::{Near, first_day};
 use super::rows::{PARTS_PLACE, PLACE, Place as Reached, value, write, write_parts};
 use super::snapshot::Snapshot;
@@ -29,6 +31,9 @@ use crate::overlay::{Look, look_at, open_unchanged};
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 32 << 20;
 const FILE: &str = "views.redb";
+/// Views of a ledger that is being salvaged: what they show is not in the new one, but they tell how far
+/// the old one went.
+const OF_DAMAGED: &str = "views.redb.damaged-ledger";
 
 pub(crate) struct ViewsFile {
     place: Place,
@@ -38,6 +43,8 @@ pub(crate) struct ViewsFile {
     before: Option<Database>,
     working: Working,
     reached: Reached,
+    /// Of those who read what is in use.
+    doubts: Doubts,
     /// Something was committed that a power cut would take.
     volatile: bool,
 }
@@ -131,7 +138,8 @@ impl ViewsFile {
         (state.last, state.last_at) = (reached.last, reached.last_at);
         let working = Working::new(state, load_near(&read, &reached)?);
         let (database, before) = (Some(database), None);
-        Ok(ViewsFile { place, database, before, working, reached, volatile: false })
+        let doubts = Doubts::default();
+        Ok(ViewsFile { place, database, before, working, reached, doubts, volatile: false })
     }
 
     fn database(&self) -> Result<&Database, StoreError> {
@@ -154,6 +162,7 @@ impl ViewsFile {
             near: self.working.near.clone(),
             place: self.reached.clone(),
             read: self.database()?.begin_read()?,
+            doubts: self.doubts.clone(),
         })
     }
 
@@ -161,6 +170,11 @@ impl ViewsFile {
     pub(crate) fn fold(&mut self, latest: &Snapshot, entries: &[Entry]) -> Result<(), StoreError> {
         let bring = |id: SessionId| -> Result<Option<Session>, StoreError> { latest.session(id) };
         entries.iter().try_for_each(|entry| self.working.apply(entry, bring))
+    }
+
+    /// What somebody who read it could not read.
+    pub(crate) fn doubt(&self) -> Option<StoreError> {
+        self.doubts.worst()
     }
 
     /// Writes what was folded in; `head` is the last entry and its link of the chain.
@@ -196,12 +210,31 @@ fn look(place: &Place) -> Result<(), StoreError> {
 
 /// How far the views in a real folder had followed the ledger, if they can still tell.
 pub(crate) fn last_in(folder: &Path) -> Seq {
-    let path = folder.join(FILE);
-    if look_at(&path).is_ok_and(|look| matches!(look, Look::Absent | Look::Damaged(_))) {
+    [FILE, OF_DAMAGED].map(|file| last_of(&folder.join(file))).into_iter().max().unwrap_or_default()
+}
+
+/// So that those of a ledger that is not there any more are never opened.
+pub(crate) fn put_aside(folder: &Path) -> io::Result<()> {
+    match fs::rename(folder.join(FILE), folder.join(OF_DAMAGED)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Once the new ledger tells how far the old one went.
+pub(crate) fn forget_put_aside(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(OF_DAMAGED)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn last_of(path: &Path) -> Seq {
+    if look_at(path).is_ok_and(|look| matches!(look, Look::Absent | Look::Damaged(_))) {
         return Seq(0);
     }
     let read = caught(|| {
-        let read = open_unchanged(&path)?.begin_read()?;
+        let read = open_unchanged(path)?.begin_read()?;
         let table = read.open_table(META)?;
         table.get(PLACE)?.map(|reached| value::<Reached>(reached.value())).transpose()
     });

@@ -1,7 +1,7 @@
 //! What screens and reports read.
 //!
 //! Promises: a pure function of the ledger, by the domain's one fold; whoever changed something can wait
-//! until it is visible; a reader takes a [`Snapshot`], waits for nobody, and sees no half of anything; the
+//! until it is visible; a reader takes a [`Snapshot`], waits for nobody, and sees no half of an event; the
 //! file can be deleted, which costs the time to make it anew and nothing else.
 //!
 //! Refuses: being written to by anything but the ledger's entries.
@@ -12,6 +12,7 @@
 //! snapshot. The rows reach the disk once a second: what a power cut takes with it is folded again.
 
 mod compare;
+mod doubts;
 mod file;
 mod near;
 mod rows;
@@ -21,7 +22,6 @@ mod tables;
 mod touched;
 mod working;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rollcall_domain::ids::Seq;
@@ -30,42 +30,49 @@ use tokio::sync::watch;
 pub use rows::Delivery;
 pub use snapshot::Snapshot;
 
-use crate::error::StoreError;
+use crate::waiting::Shared;
 
 pub(crate) use compare::difference;
-pub(crate) use file::{ViewsFile, last_in};
+pub(crate) use file::{ViewsFile, forget_put_aside, last_in, put_aside};
 
 /// A handle; clones share one state.
 #[derive(Clone)]
 pub struct Views {
     now: Arc<RwLock<Arc<Snapshot>>>,
-    seen: watch::Sender<Seq>,
-    doubted: Arc<AtomicBool>,
+    progress: watch::Sender<Progress>,
+    shared: Arc<Shared>,
 }
 
+/// How far the views have got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub seen: Seq,
+    /// They are being mended, or wait for the disk: what comes next may take long.
+    pub stuck: bool,
+}
+
+/// What was waited for is on disk, and cannot be seen yet, because the views are being mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stuck;
+
 impl Views {
-    pub(crate) fn new(snapshot: Snapshot) -> Self {
-        let (seen, _) = watch::channel(snapshot.last());
-        Views { now: Arc::new(RwLock::new(Arc::new(snapshot))), seen, doubted: Arc::default() }
+    pub(crate) fn new(snapshot: Snapshot, shared: Arc<Shared>) -> Self {
+        let (progress, _) = watch::channel(Progress { seen: snapshot.last(), stuck: false });
+        snapshot.doubts.wake(&shared);
+        Views { now: Arc::new(RwLock::new(Arc::new(snapshot))), progress, shared }
     }
 
     pub(crate) fn show(&self, snapshot: Snapshot) {
-        let last = snapshot.last();
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
-        self.seen.send_replace(last);
+        let seen = snapshot.last();
+        snapshot.doubts.wake(&self.shared);
+        let mut shown = Arc::new(snapshot);
+        std::mem::swap(&mut *self.now.write().unwrap_or_else(PoisonError::into_inner), &mut shown);
+        self.progress.send_replace(Progress { seen, stuck: false });
     }
 
-    /// Somebody could not read this. If it is what is shown, and the fault lies in the rows, they are made
-    /// anew.
-    pub(crate) fn doubt(&self, read: &Arc<Snapshot>, error: &StoreError) {
-        if error.is_damage() && Arc::ptr_eq(read, &self.now()) {
-            self.doubted.store(true, Ordering::Release);
-        }
-    }
-
-    /// Whether there is a doubt; there is none any more.
-    pub(crate) fn take_doubt(&self) -> bool {
-        self.doubted.swap(false, Ordering::AcqRel)
+    /// Until something is shown again.
+    pub(crate) fn are_stuck(&self) {
+        self.progress.send_modify(|progress| progress.stuck = true);
     }
 
     /// Everything as of the last commit of the views.
@@ -73,20 +80,29 @@ impl Views {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How far the views have got.
     pub fn seen(&self) -> Seq {
-        *self.seen.borrow()
+        self.progress.borrow().seen
+    }
+
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
     }
 
     /// Tells of every further step.
-    pub fn watch(&self) -> watch::Receiver<Seq> {
-        self.seen.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 
     /// Returns once the views have seen `seq`.
-    pub async fn wait_for(&self, seq: Seq) {
-        let mut seen = self.seen.subscribe();
-        // The sender lives in `self`, so this ends only by having seen it.
-        seen.wait_for(|seen| *seen >= seq).await.ok();
+    ///
+    /// # Errors
+    /// That may take long: they are being mended.
+    pub async fn wait_for(&self, seq: Seq) -> Result<(), Stuck> {
+        let mut progress = self.progress.subscribe();
+        // The sender lives in `self`, so there is always an end to wait for.
+        match progress.wait_for(|progress| progress.seen >= seq || progress.stuck).await {
+            Ok(progress) if progress.seen >= seq => Ok(()),
+            _ => Err(Stuck),
+        }
     }
 }

@@ -5,11 +5,12 @@
 //!
 //! Refuses: being kept for long. It holds on to the rows that it shows, also to those since replaced.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use redb::{ReadOnlyTable, ReadTransaction};
+use redb::ReadTransaction;
 use rollcall_domain::campus::Campus;
 use rollcall_domain::decide::Context;
 use rollcall_domain::event::UnmatchedScan;
@@ -23,12 +24,14 @@ use rollcall_domain::roster::Days;
 use rollcall_domain::scan::DedupKey;
 use rollcall_domain::session::{Meeting, Session};
 
+use super::doubts::Doubts;
 use super::near::{Near, days_around, first_day};
 use super::rows::{Delivery, Place, records_of, session, value};
 use super::tables::{
     BY_CLASS, BY_DATE, BY_STUDENT, CONFLICTS, DELIVERIES, MEETINGS, RECORDS, SCANS, STATISTICS, UNMATCHED,
     day, scan_key,
 };
+use crate::caught::caught;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
@@ -38,15 +41,7 @@ pub struct Snapshot {
     pub(super) near: Arc<Near>,
     pub(super) place: Place,
     pub(super) read: ReadTransaction,
-}
-
-/// Which scans and uploads are stored.
-pub(crate) struct Scans(ReadOnlyTable<[u8; 16], u64>);
-
-impl Scans {
-    pub(crate) fn first(&self, key: DedupKey) -> Result<Option<Seq>, StoreError> {
-        Ok(self.0.get(scan_key(key))?.map(|row| Seq(row.value())))
-    }
+    pub(super) doubts: Doubts,
 }
 
 impl Snapshot {
@@ -63,6 +58,11 @@ impl Snapshot {
     /// When the latest entry was written.
     pub fn last_at(&self) -> Option<Moment> {
         self.place.last_at
+    }
+
+    /// What cannot be read is mended, whoever finds it.
+    fn look<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        caught(|| look(&self.read)).inspect_err(|error| self.doubts.raise(error))
     }
 
     pub fn context<'a>(&'a self, policy: &'a Policy, now: Moment) -> Context<'a> {
@@ -89,13 +89,15 @@ impl Snapshot {
         if from >= held_from {
             return Ok(self.near.between(from, to).cloned().collect());
         }
-        let table = self.read.open_table(BY_DATE)?;
-        let mut found = Vec::new();
-        for row in table.range((day(from), 0)..=(day(to), u64::MAX))? {
-            let (_, id) = row?.0.value();
-            found.extend(self.meeting(SessionId(id))?);
-        }
-        Ok(found)
+        self.look(|read| {
+            let table = read.open_table(BY_DATE)?;
+            let mut found = Vec::new();
+            for row in table.range((day(from), 0)..=(day(to), u64::MAX))? {
+                let (_, id) = row?.0.value();
+                found.extend(self.meeting(SessionId(id))?);
+            }
+            Ok(found)
+        })
     }
 
     /// # Errors
@@ -108,8 +110,10 @@ impl Snapshot {
     }
 
     fn versioned(&self, id: SessionId) -> Result<Option<(u64, Meeting)>, StoreError> {
-        let table = self.read.open_table(MEETINGS)?;
-        table.get(id.0)?.map(|row| value(row.value())).transpose()
+        self.look(|read| {
+            let table = read.open_table(MEETINGS)?;
+            table.get(id.0)?.map(|row| value(row.value())).transpose()
+        })
     }
 
     /// How many events of the session are in it; 0 if there is no such session.
@@ -125,14 +129,16 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        let meetings = self.read.open_table(MEETINGS)?;
-        let Some(meeting) = meetings.get(id.0)? else { return Ok(None) };
-        let records = self.read.open_table(RECORDS)?;
-        let records = records.range(records_of(id))?.map(|row| {
-            let (key, record) = row?;
-            Ok((StudentId(key.value().1), record.value().to_vec()))
-        });
-        session(meeting.value(), records).map(Some)
+        self.look(|read| {
+            let meetings = read.open_table(MEETINGS)?;
+            let Some(meeting) = meetings.get(id.0)? else { return Ok(None) };
+            let records = read.open_table(RECORDS)?;
+            let records = records.range(records_of(id))?.map(|row| {
+                let (key, record) = row?;
+                Ok((StudentId(key.value().1), record.value().to_vec()))
+            });
+            session(meeting.value(), records).map(Some)
+        })
     }
 
     /// The sessions of a class on these days, in order.
@@ -145,8 +151,10 @@ impl Snapshot {
         days: RangeInclusive<Date>,
     ) -> Result<Vec<SessionId>, StoreError> {
         let range = (class.0, day(*days.start()), 0)..=(class.0, day(*days.end()), u64::MAX);
-        let table = self.read.open_table(BY_CLASS)?;
-        table.range(range)?.map(|row| Ok(SessionId(row?.0.value().2))).collect()
+        self.look(|read| {
+            let table = read.open_table(BY_CLASS)?;
+            table.range(range)?.map(|row| Ok(SessionId(row?.0.value().2))).collect()
+        })
     }
 
     /// The sessions of these days, in order.
@@ -155,8 +163,10 @@ impl Snapshot {
     /// The rows cannot be read.
     pub fn sessions_on(&self, days: RangeInclusive<Date>) -> Result<Vec<SessionId>, StoreError> {
         let range = (day(*days.start()), 0)..=(day(*days.end()), u64::MAX);
-        let table = self.read.open_table(BY_DATE)?;
-        table.range(range)?.map(|row| Ok(SessionId(row?.0.value().1))).collect()
+        self.look(|read| {
+            let table = read.open_table(BY_DATE)?;
+            table.range(range)?.map(|row| Ok(SessionId(row?.0.value().1))).collect()
+        })
     }
 
     /// The sessions of these days in which something is written about the student, in order.
@@ -169,8 +179,10 @@ impl Snapshot {
         days: RangeInclusive<Date>,
     ) -> Result<Vec<SessionId>, StoreError> {
         let range = (student.0, day(*days.start()), 0)..=(student.0, day(*days.end()), u64::MAX);
-        let table = self.read.open_table(BY_STUDENT)?;
-        table.range(range)?.map(|row| Ok(SessionId(row?.0.value().2))).collect()
+        self.look(|read| {
+            let table = read.open_table(BY_STUDENT)?;
+            table.range(range)?.map(|row| Ok(SessionId(row?.0.value().2))).collect()
+        })
     }
 
     /// The first event that has this scan or upload.
@@ -178,12 +190,24 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn scan(&self, key: DedupKey) -> Result<Option<Seq>, StoreError> {
-        self.scans()?.first(key)
+        Ok(self.scans([key])?.remove(&key))
     }
 
-    /// For whoever looks up many scans.
-    pub(crate) fn scans(&self) -> Result<Scans, StoreError> {
-        Ok(Scans(self.read.open_table(SCANS)?))
+    /// Those of many scans and uploads that are stored.
+    pub(crate) fn scans(
+        &self,
+        keys: impl IntoIterator<Item = DedupKey>,
+    ) -> Result<HashMap<DedupKey, Seq>, StoreError> {
+        self.look(|read| {
+            let table = read.open_table(SCANS)?;
+            let mut found = HashMap::new();
+            for key in keys {
+                if let Some(seq) = table.get(scan_key(key))? {
+                    found.insert(key, Seq(seq.value()));
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// Scans that marked nobody and are not settled, from a sequence on.
@@ -191,12 +215,14 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn unmatched(&self, from: Seq, limit: usize) -> Result<Vec<(Seq, UnmatchedScan)>, StoreError> {
-        let table = self.read.open_table(UNMATCHED)?;
-        let found = table.range(from.0..=u64::MAX)?.take(limit).map(|row| {
-            let (seq, kept) = row?;
-            Ok((Seq(seq.value()), value(kept.value())?))
-        });
-        found.collect()
+        self.look(|read| {
+            let table = read.open_table(UNMATCHED)?;
+            let found = table.range(from.0..=u64::MAX)?.take(limit).map(|row| {
+                let (seq, kept) = row?;
+                Ok((Seq(seq.value()), value(kept.value())?))
+            });
+            found.collect()
+        })
     }
 
     /// Claims that disagree with a mark and that nobody has looked at, in the order of sessions.
@@ -204,14 +230,16 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn conflicts(&self) -> Result<Vec<(RecordId, Disagreement)>, StoreError> {
-        let table = self.read.open_table(CONFLICTS)?;
-        let found = table.range((0, 0)..=(u64::MAX, u64::MAX))?.map(|row| {
-            let (key, conflict) = row?;
-            let (session, student) = key.value();
-            let id = RecordId { session: SessionId(session), student: StudentId(student) };
-            Ok((id, value(conflict.value())?))
-        });
-        found.collect()
+        self.look(|read| {
+            let table = read.open_table(CONFLICTS)?;
+            let found = table.range((0, 0)..=(u64::MAX, u64::MAX))?.map(|row| {
+                let (key, conflict) = row?;
+                let (session, student) = key.value();
+                let id = RecordId { session: SessionId(session), student: StudentId(student) };
+                Ok((id, value(conflict.value())?))
+            });
+            found.collect()
+        })
     }
 
     /// The tallies of a class, of everyone who was ever of it while it was held.
@@ -219,12 +247,14 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn tallies(&self, class: ClassId) -> Result<Vec<(StudentId, Tally)>, StoreError> {
-        let table = self.read.open_table(STATISTICS)?;
-        let found = table.range((class.0, 0)..=(class.0, u64::MAX))?.map(|row| {
-            let (key, tally) = row?;
-            Ok((StudentId(key.value().1), value(tally.value())?))
-        });
-        found.collect()
+        self.look(|read| {
+            let table = read.open_table(STATISTICS)?;
+            let found = table.range((class.0, 0)..=(class.0, u64::MAX))?.map(|row| {
+                let (key, tally) = row?;
+                Ok((StudentId(key.value().1), value(tally.value())?))
+            });
+            found.collect()
+        })
     }
 
     /// One student's marks in a class on some days, as [`State::tally`] counts them.
@@ -234,17 +264,21 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn tally(&self, student: StudentId, class: ClassId, days: Days) -> Result<Tally, StoreError> {
-        let records = self.read.open_table(RECORDS)?;
-        let mut tally = Tally::default();
-        for id in self.sessions_of(class, days.range())? {
-            let Some(meeting) = self.meeting(id)? else { continue };
-            if meeting.status.is_held() && self.campus.rosters.attends(class, student, meeting.date) {
-                let row = records.get((id.0, student.0))?;
-                let record: Option<Record> = row.map(|row| value(row.value())).transpose()?;
-                tally.add(record.and_then(|record| record.standing(&meeting.timing)).map(|found| found.mark));
+        self.look(|read| {
+            let records = read.open_table(RECORDS)?;
+            let mut tally = Tally::default();
+            for id in self.sessions_of(class, days.range())? {
+                let Some(meeting) = self.meeting(id)? else { continue };
+                if meeting.status.is_held() && self.campus.rosters.attends(class, student, meeting.date) {
+                    let row = records.get((id.0, student.0))?;
+                    let record: Option<Record> = row.map(|row| value(row.value())).transpose()?;
+                    tally.add(
+                        record.and_then(|record| record.standing(&meeting.timing)).map(|found| found.mark),
+                    );
+                }
             }
-        }
-        Ok(tally)
+            Ok(tally)
+        })
     }
 
     /// What became of a record at a destination.
@@ -252,8 +286,10 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn delivery(&self, destination: &Name, record: RecordId) -> Result<Option<Delivery>, StoreError> {
-        let table = self.read.open_table(DELIVERIES)?;
-        let row = table.get((destination.as_str(), record.session.0, record.student.0))?;
-        row.map(|row| value(row.value())).transpose()
+        self.look(|read| {
+            let table = read.open_table(DELIVERIES)?;
+            let row = table.get((destination.as_str(), record.session.0, record.student.0))?;
+            row.map(|row| value(row.value())).transpose()
+        })
     }
 }

@@ -140,7 +140,10 @@ pub fn wait_for(store: &Store, seq: Seq) {
     let (views, (sender, receiver)) = (store.views().clone(), channel());
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(views.wait_for(seq));
+        // Views that are being mended get there as well.
+        while runtime.block_on(views.wait_for(seq)).is_err() {
+            std::thread::yield_now();
+        }
         sender.send(()).ok();
     });
     receiver.recv_timeout(Duration::from_secs(60)).expect("the views do not come forward");

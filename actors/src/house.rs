@@ -67,16 +67,16 @@ impl House {
 
     /// Keeps a scan that marks nobody, and answers once it is on disk.
     pub(crate) fn unmatched(self: &Arc<Self>, ticket: Ticket, kept: UnmatchedScan) {
+        // Before the append: the writer has others to answer once it is written.
+        let result = self.nobody(&kept, false);
         let (device, dedup) = (kept.scan.device.clone(), kept.scan.dedup);
         let claim = Personal::Text { field: TextField::Claim, about: None, text: ticket.claim().to_owned() };
         let event = NewEvent {
             by: By::Device(device),
-            event: Event::Unmatched(Box::new(kept.clone())),
+            event: Event::Unmatched(Box::new(kept)),
             personal: vec![claim],
         };
         let house = Arc::clone(self);
-        // Not after the commit: the writer has others to answer.
-        let result = self.nobody(&kept, false);
         let then = move |appended| match appended {
             Appended::Committed(_) => ticket.done(result),
             Appended::Already(entry) => {

@@ -40,14 +40,14 @@ pub(crate) struct Ledger {
     pub(crate) keys: Keys,
     /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
-    up: watch::Sender<Up>,
+    up: watch::Sender<State>,
     /// The last sequence on disk.
     last: AtomicU64,
 }
 
 /// Whether appends are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Up {
+enum State {
     Up,
     Down,
     /// For good.
@@ -128,7 +128,7 @@ impl Ledger {
 
     fn of(place: Place, keys: Keys, database: Database) -> Self {
         let database = RwLock::new(Some(Arc::new(database)));
-        Ledger { place, keys, database, up: watch::Sender::new(Up::Up), last: AtomicU64::new(0) }
+        Ledger { place, keys, database, up: watch::Sender::new(State::Up), last: AtomicU64::new(0) }
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -150,7 +150,7 @@ impl Ledger {
 
     /// Whoever reads finds the store down; the file is closed with what is returned.
     pub(crate) fn close(&self) -> Option<Arc<Database>> {
-        self.up.send_replace(Up::Closed);
+        self.up.send_replace(State::Closed);
         self.put(None)
     }
 
@@ -159,9 +159,9 @@ impl Ledger {
     }
 
     pub(crate) fn set_up(&self, up: bool) {
-        let up = if up { Up::Up } else { Up::Down };
+        let up = if up { State::Up } else { State::Down };
         self.up.send_if_modified(|known| {
-            let is_news = *known != up && *known != Up::Closed;
+            let is_news = *known != up && *known != State::Closed;
             if is_news {
                 *known = up;
             }
@@ -170,13 +170,13 @@ impl Ledger {
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        *self.up.borrow() == Up::Up
+        *self.up.borrow() == State::Up
     }
 
     pub(crate) async fn until_up(&self) -> Result<(), Closed> {
         // The sender lives in `self`, so there is always an end to wait for.
-        match self.up.subscribe().wait_for(|up| *up != Up::Down).await {
-            Ok(up) if *up == Up::Up => Ok(()),
+        match self.up.subscribe().wait_for(|up| *up != State::Down).await {
+            Ok(up) if *up == State::Up => Ok(()),
             _ => Err(Closed),
         }
     }

@@ -1,6 +1,7 @@
 //! Promise: a terminal made by anybody is let in with its secret and acknowledged once its scan is on disk.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use rollcall_tests::campus::Campus;
@@ -13,16 +14,20 @@ fn publish(campus: &Campus, version: &str, secret: &str, id: &str) -> Output {
 
 /// The same of another student of its room.
 fn publish_of(student: usize, campus: &Campus, version: &str, secret: &str, id: &str) -> Output {
+    publishing(student, campus, version, secret, id).output().unwrap()
+}
+
+fn publishing(student: usize, campus: &Campus, version: &str, secret: &str, id: &str) -> Command {
     let (device, _) = campus.devices.first().unwrap();
     let student = campus.sample.rooms.first().and_then(|room| room.students.get(student)).unwrap();
     let payload = format!(r#"{{"id":"{id}","student":"{student}","at":"{}"}}"#, campus.clock.now());
-    Command::new("mosquitto_pub")
+    let mut command = Command::new("mosquitto_pub");
+    command
         .args(["-h", "127.0.0.1", "-p", &campus.mqtt.port().to_string(), "-V", version, "-q", "1"])
         .args(["-u", device.as_str(), "-P", secret, "-t", &format!("rollcall/v1/{device}/scan")])
         .args(["-m", &payload])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+        .stdin(Stdio::null());
+    command
 }
 
 #[test]
@@ -60,4 +65,29 @@ fn the_log_names_a_terminal_that_gives_two_scans_one_id() {
     let (log, _) = gateway.end();
     assert_eq!(log.matches("used the id of an earlier scan").count(), 1);
     assert_eq!(campus.stored_scans(), ["1"]);
+}
+
+#[test]
+fn while_nothing_can_be_written_a_terminal_is_made_to_wait_and_told_nothing() {
+    let campus = Campus::new();
+    let mut command = rollcall(campus.folder.path(), &["--config", "rollcall.toml"]);
+    // More than any disk has here.
+    command.env_remove("ROLLCALL__MQTT__LISTEN").env("ROLLCALL__STORE__MIN_FREE_BYTES", "1099511627776");
+    let gateway = Gateway::start(&mut command);
+    let (_, secret) = campus.devices.first().unwrap();
+    let mut waiting = publishing(0, &campus, "mqttv5", secret, "1");
+    let mut waiting = waiting.arg("-d").stdout(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(waiting.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let last = said.take_while(|line| !line.contains("sending PUBLISH")).last();
+    assert!(last.is_some_and(|line| line.contains("CONNACK (0)")));
+    let ready = gateway.get("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("free some space"), "{ready}");
+    gateway.signal(Signal::TERM);
+    let (log, _) = gateway.end();
+    // It would come again if it had been sent away.
+    assert_eq!(log.matches("a device connected").count(), 1, "{log}");
+    assert!(waiting.try_wait().unwrap().is_none(), "acknowledged, and not on disk");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert!(campus.stored_scans().is_empty());
 }

@@ -106,6 +106,26 @@ fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one_until_its_key_is_gone_t
 }
 
 #[test]
+fn a_first_start_that_fails_leaves_nothing_that_keeps_the_next_from_starting() {
+    let folder = campus("");
+    make_data(folder.path(), 0o700);
+    // In the way of the ledger that is to be made.
+    let obstacle = folder.path().join("data/ledger.redb.new");
+    fs::create_dir(&obstacle).unwrap();
+    last_words(folder.path(), &["--config", "rollcall.toml"]);
+    assert!(!folder.path().join("data/ledger.redb").exists());
+    fs::remove_dir(&obstacle).unwrap();
+    let gateway = start(&folder);
+    gateway.signal(Signal::TERM);
+    let (said, status) = gateway.end();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let beside = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut beside: Vec<_> = beside.collect();
+    beside.sort();
+    assert_eq!(beside, ["data", "data.key", "rollcall.toml"]);
+}
+
+#[test]
 fn sigterm_and_ctrl_c_stop_it_cleanly_within_a_second() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let folder = campus("");

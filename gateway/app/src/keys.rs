@@ -1,7 +1,8 @@
 //! Where the box's root key lies.
 //!
 //! Promises: one root key, from `store.key_file`, from a systemd credential, or made on the first start in
-//! a file of its own beside the data folder, for this user alone.
+//! a file of its own beside the data folder, for this user alone. A key that was made has another name until
+//! there is a ledger under it, so that a first start may fail, or be cut off, and be tried again.
 //!
 //! Refuses: printing it; making another one for a ledger that has one; beginning an empty campus where the
 //! ledger of a key is gone.
@@ -32,6 +33,52 @@ enum Keeper {
     Systemd,
 }
 
+/// The root key, as it was found or made.
+#[derive(Debug)]
+pub(crate) struct Found {
+    root: RootKey,
+    pending: Option<Pending>,
+}
+
+/// A key that was made, and may have no ledger yet.
+#[derive(Debug)]
+struct Pending {
+    lies_at: PathBuf,
+    belongs_at: PathBuf,
+}
+
+impl Found {
+    pub(crate) fn root(&self) -> RootKey {
+        self.root.clone()
+    }
+
+    /// Gives a new key its name. To be called once there is a ledger under it: from then on neither is
+    /// taken without the other.
+    ///
+    /// # Errors
+    /// The file cannot be renamed; the next start tries again.
+    pub(crate) fn settle(self) -> Result<RootKey> {
+        if let Some(Pending { lies_at, belongs_at }) = self.pending {
+            let shown = belongs_at.display();
+            if let Err(error) = private_file::rename(&lies_at, &belongs_at) {
+                bail!(
+                    "cannot rename the key file {} to {shown}: {}; make the folder writable, or mend its disk",
+                    lies_at.display(),
+                    reason(&error)
+                );
+            }
+            tracing::info!(key_file = %shown, "made the sealing key; keep a copy apart from the data");
+        }
+        Ok(self.root)
+    }
+}
+
+impl From<RootKey> for Found {
+    fn from(root: RootKey) -> Self {
+        Found { root, pending: None }
+    }
+}
+
 /// Reads the key, or makes it if nothing names one and there is neither a key nor a ledger.
 ///
 /// # Errors
@@ -42,14 +89,14 @@ pub(crate) fn load(
     credentials: Option<&Path>,
     data: &Path,
     random: impl FnOnce(&mut [u8]) -> Result<()>,
-) -> Result<RootKey> {
+) -> Result<Found> {
     if let Some(path) = key_file {
-        return read(path, Keeper::Owner);
+        return read(path, Keeper::Owner).map(Found::from);
     }
     if let Some(path) = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists()) {
-        return read(&path, Keeper::Systemd);
+        return read(&path, Keeper::Systemd).map(Found::from);
     }
-    let path = beside(data)?;
+    let path = beside(data, ".key")?;
     if path.exists() {
         let key = read(&path, Keeper::Owner)?;
         if ledger_is_gone(data) {
@@ -59,24 +106,30 @@ pub(crate) fn load(
                 data.display()
             );
         }
-        return Ok(key);
+        return Ok(key.into());
     }
-    if Store::is_in(data) {
-        bail!(
-            "the sealing key {} is missing, and the ledger in {} cannot be read without it; put it back, or name it with store.key_file",
-            path.display(),
-            data.display()
-        );
+    // Of a start that came to no end; its ledger may have been made, or not.
+    let pending = beside(data, ".key.pending")?;
+    if !pending.exists() {
+        if Store::is_in(data) {
+            bail!(
+                "the sealing key {} is missing, and the ledger in {} cannot be read without it; put it back, or name it with store.key_file",
+                path.display(),
+                data.display()
+            );
+        }
+        make(&pending, random)?;
     }
-    make(&path, random)
+    let root = read(&pending, Keeper::Owner)?;
+    Ok(Found { root, pending: Some(Pending { lies_at: pending, belongs_at: path }) })
 }
 
 /// `data` -> `data.key` in the same folder: outside the data, so that a copy of the data is not a copy of
 /// the key.
-fn beside(data: &Path) -> Result<PathBuf> {
+fn beside(data: &Path, ending: &str) -> Result<PathBuf> {
     let data = fs::canonicalize(data).with_context(|| format!("cannot find {}", data.display()))?;
     let mut name = data.file_name().unwrap_or_default().to_owned();
-    name.push(".key");
+    name.push(ending);
     Ok(data.with_file_name(name))
 }
 
@@ -131,14 +184,12 @@ fn advise(error: &Error) -> String {
     }
 }
 
-fn make(path: &Path, random: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<RootKey> {
+fn make(path: &Path, random: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<()> {
     let mut key = [0; BYTES];
     random(&mut key)?;
-    let shown = path.display();
-    private_file::write(path, &key)
-        .with_context(|| format!("cannot write the key file {shown}; name another with store.key_file"))?;
-    tracing::info!(key_file = %shown, "made the sealing key; keep a copy apart from the data");
-    Ok(RootKey::new(key))
+    private_file::write(path, &key).with_context(|| {
+        format!("cannot write the key file {}; name another with store.key_file", path.display())
+    })
 }
 
 #[cfg(test)]
@@ -159,31 +210,77 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn same(one: &RootKey, other: &RootKey) -> bool {
-        one.fingerprint() == other.fingerprint()
+    fn same(found: &Found, other: u8) -> bool {
+        found.root.fingerprint() == RootKey::new([other; BYTES]).fingerprint()
+    }
+
+    /// A folder with an empty data folder in it.
+    fn campus() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        (folder, data)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     #[test]
     fn a_key_is_made_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
+        let (folder, data) = campus();
         let made = load(None, None, &data, bytes(1)).unwrap();
+        assert!(same(&made, 1));
         fs::write(data.join(LEDGER), "a ledger").unwrap();
-        assert!(same(&made, &load(None, None, &data, bytes(2)).unwrap()));
-        assert!(same(&made, &RootKey::new([1; BYTES])));
+        made.settle().unwrap();
+        let found = load(None, None, &data, bytes(2)).unwrap();
+        assert!(same(&found, 1));
+        found.settle().unwrap();
+        assert_eq!(names(folder.path()), ["data", "data.key"]);
+    }
+
+    #[test]
+    fn a_start_that_was_cut_off_goes_on_with_its_key_whether_its_ledger_was_made_or_not() {
+        for made in [false, true] {
+            let (folder, data) = campus();
+            drop(load(None, None, &data, bytes(1)).unwrap());
+            if made {
+                fs::write(data.join(LEDGER), "a ledger").unwrap();
+            }
+            assert_eq!(names(folder.path()), ["data", "data.key.pending"]);
+            let again = load(None, None, &data, bytes(2)).unwrap();
+            assert!(same(&again, 1), "{made}");
+            again.settle().unwrap();
+            assert_eq!(names(folder.path()), ["data", "data.key"]);
+            let about = fs::metadata(folder.path().join("data.key")).unwrap();
+            assert_eq!(about.permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_get_its_name_is_an_error_that_says_what_to_do() {
+        let (folder, data) = campus();
+        let made = load(None, None, &data, bytes(1)).unwrap();
+        fs::create_dir(folder.path().join("data.key")).unwrap();
+        let error = made.settle().unwrap_err().to_string();
+        assert!(
+            error.contains("data.key.pending to ") && error.contains("make the folder writable"),
+            "{error}"
+        );
+        assert!(!error.contains("os error"), "{error}");
     }
 
     #[test]
     fn no_key_is_made_for_a_ledger_whose_own_is_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
+        let (folder, data) = campus();
         fs::write(data.join(LEDGER), "").unwrap();
         assert!(Store::is_in(&data), "the store names its file otherwise");
         let error = load(None, None, &data, bytes(1)).unwrap_err().to_string();
         assert!(error.contains("data.key is missing"), "{error}");
-        assert!(!folder.path().join("data.key").exists());
+        assert_eq!(names(folder.path()), ["data"]);
     }
 
     #[test]
@@ -195,15 +292,13 @@ mod tests {
         assert!(error.contains("run chmod 600"), "{error}");
         put(&folder.path().join(CREDENTIAL), 0o440);
         let credential = load(None, Some(folder.path()), folder.path(), bytes(1)).unwrap();
-        assert!(same(&credential, &RootKey::new([7; BYTES])));
+        assert!(same(&credential, 7));
     }
 
     #[test]
     fn no_empty_campus_is_begun_where_the_ledger_of_a_key_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
-        load(None, None, &data, bytes(1)).unwrap();
+        let (folder, data) = campus();
+        load(None, None, &data, bytes(1)).unwrap().settle().unwrap();
         for emptied in [false, true] {
             if emptied {
                 fs::write(data.join(LEDGER), "").unwrap();
@@ -213,7 +308,7 @@ mod tests {
         }
         fs::remove_file(folder.path().join("data.key")).unwrap();
         fs::remove_file(data.join(LEDGER)).unwrap();
-        assert!(same(&load(None, None, &data, bytes(2)).unwrap(), &RootKey::new([2; BYTES])));
+        assert!(same(&load(None, None, &data, bytes(2)).unwrap(), 2));
     }
 
     #[test]

@@ -22,9 +22,13 @@ pub(crate) fn write(path: &Path, secret: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
     file.write_all(secret)?;
     file.sync_all()?;
-    fs::rename(new, path)?;
-    // The name, too, is to survive a power cut.
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    rename(new, path)
+}
+
+/// Gives a secret its name, which a power cut does not take back.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    match to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => File::open(".")?.sync_all(),
     }

@@ -74,7 +74,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
-        let keys = keys::load(
+        let found = keys::load(
             settings.store.key_file.as_deref(),
             credentials.as_deref().map(Path::new),
             data,
@@ -84,7 +84,8 @@ impl Gateway {
         let counted = metrics.clone();
         let on_commit = move |Commit { entries, took, last }| counted.committed(entries, took, last.0);
         let place = Place::from(data).keeping_free(settings.store.min_free_bytes);
-        let store = Arc::new(Store::open(place, keys.clone(), Arc::clone(&clock), Box::new(on_commit))?);
+        let store = Arc::new(Store::open(place, found.root(), Arc::clone(&clock), Box::new(on_commit))?);
+        let keys = found.settle()?;
         store.evidence().set_limits(limits(settings));
         let given = environment.admin_password.as_ref().map(Secret::reveal);
         let introduces = first_admin::ensure(&store, &store.pseudonyms(), data, given).await?;

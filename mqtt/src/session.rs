@@ -183,7 +183,7 @@ impl Session {
     }
 
     fn heartbeat(&mut self, publish: &Publish, device: DeviceId, out: &mut BytesMut) -> Step {
-        match rollcall_dialects::native::heartbeat(&publish.payload) {
+        match rollcall_dialects::native::heartbeat(&publish.payload, &self.zone) {
             Ok(heartbeat) => match self.note(publish.receipt, SUCCESS, out) {
                 Step::Done => Step::Heartbeat(device, heartbeat),
                 other => other,

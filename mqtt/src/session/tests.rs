@@ -1,5 +1,6 @@
 //! What a session owes, told without sockets.
 
+use jiff::tz::offset;
 use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::Outcome;
@@ -50,7 +51,7 @@ fn device(version: Version) -> Session {
         maximum_packet_size: None,
         asks_extended_authentication: false,
     };
-    Session::new(&connect, Identity::Device(DeviceId::parse("gate").unwrap()), TimeZone::UTC)
+    Session::new(&connect, Identity::Device(DeviceId::parse("gate").unwrap()), TimeZone::fixed(offset(6)))
 }
 
 fn slots(step: Step) -> Vec<Slot> {
@@ -90,6 +91,16 @@ fn an_array_is_acknowledged_once_after_its_last_scan() {
     assert_eq!(&out[..], &[0x40, 2, 0, 9]);
     let results = session.take_effects().into_iter().filter(|effect| matches!(effect, Effect::Result(_)));
     assert_eq!(results.count(), 3, "one for each, in order, the bad one too");
+}
+
+#[test]
+fn a_heartbeat_is_read_on_the_campus_clock() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let beat = publish(7, "heartbeat", br#"{"at":"1970-01-01T06:00:01","battery":80}"#);
+    let Step::Heartbeat(_, heartbeat) = session.handle(beat, now(), &mut out) else {
+        panic!("it was refused")
+    };
+    assert_eq!((heartbeat.at, heartbeat.battery_percent), (Some(Moment::from_millis(1_000)), Some(80)));
 }
 
 #[test]

@@ -6,26 +6,22 @@
 //! Refuses: guessing. A field that is there but makes no sense rejects the scan and is named, since a
 //! scan stored with half of its claim could mark the wrong student or at the wrong time.
 
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::{Direction, Method};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::fields::{moment, text, text_or_number, word};
 use super::json;
+use super::object::Object;
 use crate::decoded::Decoded;
 use crate::error::{DialectError, Rejected};
 
 /// The most scans in one array.
 pub const MOST_SCANS: usize = 500;
-/// The most characters of an id, and of what names a student.
-const LONGEST: usize = 64;
-
-const TEXT: &str = "a text of at most 64 characters";
-const TEXT_OR_NUMBER: &str = "a text of at most 64 characters, or a whole number";
 
 /// The fields as they stand, each to be read on its own so that the one at fault can be named.
 #[derive(Deserialize)]
@@ -117,12 +113,8 @@ fn decode(fields: &Fields<'_>, id: Option<String>, zone: &TimeZone) -> Result<De
 }
 
 fn claimed_at(fields: &Fields<'_>, zone: &TimeZone) -> Result<Moment, DialectError> {
-    if let Some(at) = text(fields.at, "at")? {
-        let wrong = DialectError::Field { field: "at", expected: "a time such as 2026-11-21T08:43:21+06:00" };
-        // Without a colon it is a day, which would be read as its midnight.
-        let civil = || at.parse::<DateTime>().ok().filter(|_| at.contains(':'));
-        let with_offset = at.parse::<Timestamp>().ok().map(Moment::from);
-        return with_offset.or_else(|| civil().map(|civil| Moment::from_civil(civil, zone))).ok_or(wrong);
+    if let Some(at) = moment(fields.at, "at", zone)? {
+        return Ok(at);
     }
     let date = text(fields.date, "date")?.ok_or(DialectError::Missing { field: "at" })?;
     let time = text(fields.time, "time")?.ok_or(DialectError::Missing { field: "time" })?;
@@ -130,39 +122,6 @@ fn claimed_at(fields: &Fields<'_>, zone: &TimeZone) -> Result<Moment, DialectErr
     let date: Date = date.parse().map_err(wrong("date", "a day such as 2026-11-21"))?;
     let time: Time = time.parse().map_err(wrong("time", "a time of day such as 08:43:21"))?;
     Ok(Moment::from_civil(date.to_datetime(time), zone))
-}
-
-/// A text without its outer blanks; nothing if it is empty.
-fn text(raw: Option<&RawValue>, field: &'static str) -> Result<Option<String>, DialectError> {
-    let Some(raw) = raw else { return Ok(None) };
-    let wrong = DialectError::Field { field, expected: TEXT };
-    let Ok(text) = serde_json::from_str::<String>(raw.get()) else { return Err(wrong) };
-    let text = text.trim();
-    if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
-        return Err(wrong);
-    }
-    Ok((!text.is_empty()).then(|| text.to_owned()))
-}
-
-/// Terminals write the same number now as a text, now as a number.
-fn text_or_number(raw: Option<&RawValue>, field: &'static str) -> Result<Option<String>, DialectError> {
-    let digits =
-        |raw: &&RawValue| raw.get().len() <= LONGEST && raw.get().bytes().all(|b| b.is_ascii_digit());
-    match raw.filter(digits) {
-        Some(number) => Ok(Some(number.get().to_owned())),
-        None => text(raw, field).map_err(|_as_text| DialectError::Field { field, expected: TEXT_OR_NUMBER }),
-    }
-}
-
-fn word<T>(
-    raw: Option<&RawValue>,
-    field: &'static str,
-    expected: &'static str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, DialectError> {
-    let wrong = DialectError::Field { field, expected };
-    let Ok(word) = text(raw, field) else { return Err(wrong) };
-    word.map(|word| read(&word.to_ascii_lowercase()).ok_or(wrong)).transpose()
 }
 
 fn method(word: &str) -> Option<Method> {
@@ -203,26 +162,12 @@ fn quality_milli(raw: &RawValue) -> Result<u16, DialectError> {
 
 /// The full form of a scan, as a terminal sends it.
 pub fn encode(decoded: &Decoded) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Full<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a str>,
-        student: &'a str,
-        at: Moment,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        method: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        quality: Option<f64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        direction: Option<&'static str>,
-    }
-    let full = Full {
-        id: decoded.id.as_deref(),
-        student: &decoded.claim,
-        at: decoded.claimed_at,
-        method: decoded.method.map(method_word),
-        quality: decoded.quality_milli.map(|milli| f64::from(milli) / 1000.0),
-        direction: decoded.direction.map(direction_word),
-    };
-    serde_json::to_vec(&full).unwrap_or_default()
+    Object::default()
+        .with_some("id", decoded.id.as_deref())
+        .with("student", decoded.claim.as_str())
+        .with("at", decoded.claimed_at.to_string())
+        .with_some("method", decoded.method.map(method_word))
+        .with_some("quality", decoded.quality_milli.map(|milli| f64::from(milli) / 1000.0))
+        .with_some("direction", decoded.direction.map(direction_word))
+        .bytes()
 }

@@ -1,18 +1,16 @@
 //! What a terminal of the native dialect says of itself, and what it is told to do.
 //!
-//! Promises: a heartbeat may leave out anything; a field that is there must make sense.
+//! Promises: a heartbeat may leave out anything; a field that is there must make sense, as it must in a scan.
 
-use jiff::Timestamp;
-use rollcall_domain::moment::Moment;
+use jiff::tz::TimeZone;
 use rollcall_domain::ports::{Command, Heartbeat};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::fields::{moment, text};
 use super::json;
+use super::object::Object;
 use crate::error::DialectError;
-
-/// The most characters of a firmware's name that are kept.
-const LONGEST_FIRMWARE: usize = 64;
 
 /// The fields as they stand, each to be read on its own so that the one at fault can be named.
 #[derive(Deserialize)]
@@ -24,27 +22,27 @@ struct Beat<'a> {
     pending: Option<&'a RawValue>,
 }
 
+/// Reads a heartbeat. A time without an offset is read in `zone`, the campus's.
+///
 /// # Errors
 /// It is no heartbeat; the error names the field.
-pub fn heartbeat(payload: &[u8]) -> Result<Heartbeat, DialectError> {
+pub fn heartbeat(payload: &[u8], zone: &TimeZone) -> Result<Heartbeat, DialectError> {
     let beat: Beat<'_> = json(payload, b'{', "a heartbeat, one JSON object with each field once")?;
-    let at: Option<Timestamp> = field(beat.at, "at", "a time such as 2026-11-21T08:43:21+06:00")?;
-    let firmware: Option<String> = field(beat.firmware, "firmware", "a text")?;
-    let battery: Option<u8> = field(beat.battery, "battery", PERCENT)?;
+    let battery: Option<u8> = number(beat.battery, "battery", PERCENT)?;
     if battery.is_some_and(|percent| percent > 100) {
         return Err(DialectError::Field { field: "battery", expected: PERCENT });
     }
     Ok(Heartbeat {
-        at: at.map(Moment::from),
-        firmware: firmware.map(|name| name.chars().take(LONGEST_FIRMWARE).collect()),
+        at: moment(beat.at, "at", zone)?,
+        firmware: text(beat.firmware, "firmware")?,
         battery_percent: battery,
-        pending: field(beat.pending, "pending", "a number of scans")?,
+        pending: number(beat.pending, "pending", "a number of scans")?,
     })
 }
 
 const PERCENT: &str = "a whole number from 0 to 100";
 
-fn field<'a, T: Deserialize<'a>>(
+fn number<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     field: &'static str,
     expected: &'static str,
@@ -53,31 +51,28 @@ fn field<'a, T: Deserialize<'a>>(
     read.map_err(|_unreadable| DialectError::Field { field, expected })
 }
 
-#[derive(Serialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
-enum Order {
-    SetClock { at: Moment },
-    Bind { session: String },
-    Unbind,
-    Reboot,
-}
-
 pub fn command(command: &Command) -> Vec<u8> {
+    let order = |name: &'static str| Object::default().with("command", name);
     let order = match *command {
-        Command::SetClock { at } => Order::SetClock { at },
-        Command::Bind { session } => Order::Bind { session: session.to_string() },
-        Command::Unbind => Order::Unbind,
-        Command::Reboot => Order::Reboot,
+        Command::SetClock { at } => order("set_clock").with("at", at.to_string()),
+        Command::Bind { session } => order("bind").with("session", session.to_string()),
+        Command::Unbind => order("unbind"),
+        Command::Reboot => order("reboot"),
     };
-    // Texts and words only: there is nothing in it that JSON could not hold.
-    serde_json::to_vec(&order).unwrap_or_default()
+    order.bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use rollcall_domain::ids::SessionId;
+    use rollcall_domain::moment::Moment;
 
     use super::*;
+
+    /// On a campus in Dhaka.
+    fn heartbeat(payload: &[u8]) -> Result<Heartbeat, DialectError> {
+        super::heartbeat(payload, &TimeZone::get("Asia/Dhaka").unwrap())
+    }
 
     #[test]
     fn a_heartbeat_may_be_empty_but_not_wrong() {
@@ -90,12 +85,21 @@ mod tests {
             pending: Some(3),
         };
         assert_eq!(heartbeat(full), Ok(expected));
-        let long = format!(r#"{{"firmware":"{}"}}"#, "é".repeat(65));
-        assert_eq!(heartbeat(long.as_bytes()).unwrap().firmware, Some("é".repeat(64)));
+    }
+
+    #[test]
+    fn a_heartbeat_is_read_as_a_scan_is() {
+        let beat = r#"{"at":"2026-11-21T08:43:21","firmware":" 1.2\t","battery":80}"#;
+        let beat = heartbeat(beat.as_bytes()).unwrap();
+        assert_eq!(beat.at, Some("2026-11-21T02:43:21Z".parse().unwrap()));
+        assert_eq!((beat.firmware.as_deref(), beat.battery_percent), (Some("1.2"), Some(80)));
+        let blank = heartbeat(br#"{"at":"","firmware":" "}"#).unwrap();
+        assert_eq!(blank, Heartbeat::default());
     }
 
     #[test]
     fn what_is_wrong_with_a_heartbeat_is_named_and_not_repeated() {
+        let long = format!(r#"{{"firmware":"{}"}}"#, "é".repeat(65));
         for (wrong, said) in [
             ("", "not JSON"),
             (r#"[null,"1.2",80,3]"#, "expected a heartbeat"),
@@ -103,8 +107,11 @@ mod tests {
             (r#"{"battery":"S-4711"}"#, "field 'battery' must be a whole number from 0 to 100"),
             (r#"{"battery":101}"#, "field 'battery'"),
             (r#"{"pending":-1}"#, "field 'pending'"),
-            (r#"{"at":"yesterday"}"#, "field 'at'"),
+            (r#"{"at":"yesterday"}"#, "field 'at' must be a time such as"),
+            (r#"{"at":"2026-11-21"}"#, "field 'at'"),
             (r#"{"firmware":7}"#, "field 'firmware'"),
+            (r#"{"firmware":"1\u0007S-4711"}"#, "field 'firmware' must be a text of at most 64"),
+            (&long, "field 'firmware'"),
         ] {
             let error = heartbeat(wrong.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(said) && !error.contains("S-4711"), "{wrong}: {error}");

@@ -5,6 +5,8 @@
 
 mod claims;
 mod device;
+mod fields;
+mod object;
 mod results;
 
 use serde::Deserialize;

@@ -8,26 +8,26 @@ use std::borrow::Cow;
 use rollcall_domain::mark::Mark;
 use rollcall_domain::ports::ScanResult;
 use rollcall_domain::scan::{Outcome, Status};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::object::Object;
 use crate::error::Rejected;
 
 /// What a device is told about a scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ResultMessage<'a> {
     /// The device's own id for it; `null` for a scan that had none.
     #[serde(borrow)]
     pub id: Option<Cow<'a, str>>,
     pub status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    #[serde(borrow)]
     pub student: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    #[serde(borrow)]
     pub name: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    #[serde(borrow)]
     pub session: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    #[serde(borrow)]
     pub code: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub message: Cow<'a, str>,
@@ -51,8 +51,26 @@ impl ResultMessage<'_> {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        // Texts and words only: there is nothing in it that JSON could not hold.
-        serde_json::to_vec(self).unwrap_or_default()
+        Object::default()
+            .with("id", self.id.as_deref())
+            .with("status", status_word(self.status))
+            .with_some("mark", self.mark.map(Mark::word))
+            .with_some("student", self.student.as_deref())
+            .with_some("name", self.name.as_deref())
+            .with_some("session", self.session.as_deref())
+            .with_some("code", self.code.as_deref())
+            .with("message", &*self.message)
+            .with("replayed", self.replayed)
+            .bytes()
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Accepted => "accepted",
+        Status::Duplicate => "duplicate",
+        Status::Unmatched => "unmatched",
+        Status::Rejected => "rejected",
     }
 }
 
@@ -86,4 +104,16 @@ pub fn bad_payload(rejected: &Rejected) -> Vec<u8> {
 pub fn device_disabled(id: Option<&str>) -> Vec<u8> {
     let message = Cow::Borrowed("this terminal is switched off by the office");
     ResultMessage::rejected(id, "device_disabled", message).bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_read_back_as_it_was_written() {
+        for status in [Status::Accepted, Status::Duplicate, Status::Unmatched, Status::Rejected] {
+            assert_eq!(serde_json::from_value::<Status>(status_word(status).into()).unwrap(), status);
+        }
+    }
 }

@@ -51,6 +51,38 @@ fn empty_names_and_codes_are_wrong_usage() {
 }
 
 #[test]
+fn what_the_gateway_could_not_keep_as_a_code_or_a_name_is_wrong_usage() {
+    for (arguments, said) in [
+        (&["user", "add", "ada", "--role", "teacher", "--teacher", "tch_1"][..], "'tch_1' looks like an id"),
+        (&["user", "add", "ada", "--role", "student", "--student", "S/1"], "may not contain"),
+        (&["device", "add", "gate-1", "--type", "face", "--room", "rm_7"], "'rm_7' looks like an id"),
+        (
+            &["device", "add", "gate-1", "--type", "face", "--dialect", "ZK Teco"],
+            "is not a name; use 1 to 32",
+        ),
+        (&["export", "records", "--format", "csv", "--class", "cls_1"], "'cls_1' looks like an id"),
+    ] {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_word_of_a_list_that_is_not_on_it_comes_with_the_list() {
+    for (line, list) in [
+        ("user add ada --role king", "[possible values: admin, teacher, student, monitor]"),
+        (
+            "device add gate-1 --type nose",
+            "[possible values: fingerprint, face, iris, palm, card, qr, camera]",
+        ),
+    ] {
+        let said = text(&output(&line.split(' ').collect::<Vec<_>>()).stderr);
+        assert!(said.contains(list), "{said}");
+    }
+}
+
+#[test]
 fn a_day_that_does_not_exist_is_refused_in_our_own_words() {
     for day in ["2026-13-01", "2026-02-30", "yesterday"] {
         let output = output(&["export", "records", "--format", "csv", "--from", day]);

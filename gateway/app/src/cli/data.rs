@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
+use rollcall_domain::code::Code;
 use url::Url;
 
 use super::Place;
-use super::values::{broker, day, filled};
+use super::values::{broker, day};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
@@ -74,8 +75,8 @@ pub(crate) struct Export {
     #[arg(long, value_name = "DATE", value_parser = day)]
     to: Option<Date>,
     /// Code of the one class wanted
-    #[arg(long, value_name = "CODE", value_parser = filled)]
-    class: Option<String>,
+    #[arg(long, value_name = "CODE", value_parser = Code::parse)]
+    class: Option<Code>,
     #[command(flatten)]
     pub(super) place: Place,
 }

@@ -9,6 +9,7 @@ mod data;
 mod people;
 mod unbuilt;
 mod values;
+mod words;
 
 use std::path::PathBuf;
 

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
-use rollcall_domain::ids::DeviceId;
+use clap::Subcommand;
+use rollcall_domain::campus::DeviceKind;
+use rollcall_domain::code::Code;
+use rollcall_domain::ids::{DeviceId, Name};
+use rollcall_domain::people::Role;
 
 use super::Place;
 use super::values::filled;
+use super::words::{device_kind, role};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
@@ -16,14 +20,14 @@ pub(crate) enum User {
         /// Name to sign in with
         #[arg(value_name = "USERNAME", value_parser = filled)]
         username: String,
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = role())]
         role: Role,
         /// Code of the teacher this account belongs to
-        #[arg(long, value_name = "CODE", value_parser = filled, conflicts_with = "student")]
-        teacher: Option<String>,
+        #[arg(long, value_name = "CODE", value_parser = Code::parse, conflicts_with = "student")]
+        teacher: Option<Code>,
         /// Code of the student this account belongs to
-        #[arg(long, value_name = "CODE", value_parser = filled)]
-        student: Option<String>,
+        #[arg(long, value_name = "CODE", value_parser = Code::parse)]
+        student: Option<Code>,
         #[command(flatten)]
         place: Place,
     },
@@ -56,15 +60,6 @@ pub(crate) enum User {
     },
 }
 
-/// The roles an account may have.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Role {
-    Admin,
-    Teacher,
-    Student,
-    Monitor,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Device {
     /// Add a terminal; prints its secret once, and a QR code to provision it
@@ -78,14 +73,14 @@ pub(crate) enum Device {
         /// Name for people [default: the device id]
         #[arg(long, value_parser = filled)]
         name: Option<String>,
-        #[arg(long = "type", value_enum)]
+        #[arg(long = "type", value_parser = device_kind())]
         kind: DeviceKind,
         /// Code of the room it hangs in
-        #[arg(long, value_name = "CODE", value_parser = filled)]
-        room: Option<String>,
+        #[arg(long, value_name = "CODE", value_parser = Code::parse)]
+        room: Option<Code>,
         /// How it speaks: native, facesluice, zkteco, or a name from [[dialects.mapped]]
-        #[arg(long, default_value = "native", value_parser = filled)]
-        dialect: String,
+        #[arg(long, default_value = "native", value_parser = Name::parse)]
+        dialect: Name,
         #[command(flatten)]
         place: Place,
     },
@@ -119,18 +114,6 @@ pub(crate) enum Device {
         #[command(flatten)]
         place: Place,
     },
-}
-
-/// What a terminal reads.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum DeviceKind {
-    Fingerprint,
-    Face,
-    Iris,
-    Palm,
-    Card,
-    Qr,
-    Camera,
 }
 
 impl User {

@@ -5,7 +5,7 @@
 use jiff::civil::Date;
 use url::Url;
 
-/// A name or a code: not nothing, and nothing that a list could not show.
+/// A name: not nothing, and nothing that a list could not show.
 pub(super) fn filled(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() || text.chars().any(char::is_control) {
         return Err("write at least one character, all of them visible");

@@ -18,10 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 
 use common::damage::{Chance, damage, fill, in_memory, ledger, many, stored};
-use common::{KEY, append, news, open, queue, setting};
+use common::{KEY, append, at, news, open, queue, setting};
 use rollcall_domain::code::Code;
 use rollcall_domain::ids::{DeviceId, Seq, StudentId, UserId};
-use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{PersonName, Personal, StudentDetails};
 use rollcall_store::{
     Append, Appended, Credential, Keyring, Overwrite, RootKey, Store, StoreError, backup, check_backup,
@@ -29,10 +28,6 @@ use rollcall_store::{
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
-
-fn at() -> Moment {
-    Moment::from_millis(1_772_000_000_000)
-}
 
 fn ring() -> Keyring {
     KEY.into()

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::disk::Disk;
-use common::{append, open, setting, unmatched};
+use common::{START, append, open, setting, unmatched};
 use proptest::prelude::*;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::ids::{DeviceId, Seq, StudentId};
@@ -27,7 +27,6 @@ use rollcall_store::evidence::{Item, ItemId, Kind, Limits, Loss, Subject};
 use rollcall_store::{Appended, Evidence};
 use tempfile::{TempDir, tempdir};
 
-const START: i64 = 1_772_000_000_000;
 const DAY: i64 = 86_400_000;
 const WIDE: Limits = Limits { days: 90, max_bytes: 1 << 30, keep_pictures: false };
 

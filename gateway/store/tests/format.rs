@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use common::damage::{damage, in_memory, ledger, places, stored};
-use common::{KEY, append, created, gate, news, note, open, register, setting, student, unmatched};
+use common::damage::{EVENTS, damage, in_memory, ledger, places, stored};
+use common::{KEY, append, at, created, gate, news, note, open, register, setting, student, unmatched};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::ids::{Seq, StudentId, UserId};
 use rollcall_domain::moment::Moment;
@@ -24,14 +24,13 @@ use rollcall_store::{
 use tempfile::tempdir;
 
 const GAPS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gaps");
-const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 
 /// Stands still, however often it is looked at.
 struct StoppedClock;
 
 impl Clock for StoppedClock {
     fn now(&self) -> Moment {
-        Moment::from_millis(1_772_000_000_000)
+        at()
     }
 
     fn monotonic(&self) -> Duration {

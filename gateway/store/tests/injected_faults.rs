@@ -18,7 +18,7 @@ use common::history::History;
 use common::machine::{Call, Fault, Machine, Wrong};
 use common::random::Random;
 use common::{
-    KEY, SESSION, TestClock, append, append_as, created, queue, setting, step, unmatched, wait_for,
+    KEY, SESSION, TestClock, append, append_as, created, number, queue, setting, step, unmatched, wait_for,
 };
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::{Health, HealthSource as _};
@@ -28,10 +28,6 @@ use rollcall_store::{Appended, Expect, Line, Place, Store, Stuck, verify_at};
 const FAULTS: u64 = 600;
 const FAULTS_EACH: u64 = 12;
 const FOR_EVER: u64 = u64::MAX;
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|value| value.parse().unwrap())
-}
 
 fn place(machine: &Machine) -> Place {
     machine.place().trying_again_after(Duration::from_millis(1))

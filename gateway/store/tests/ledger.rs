@@ -12,16 +12,15 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use common::damage::EVENTS;
 use common::{
     KEY, SESSION, TestClock, append, append_as, created, news, open, queue, setting, step, unmatched,
     wait_for,
 };
-use redb::{Database, ReadableDatabase as _, TableDefinition};
+use redb::{Database, ReadableDatabase as _};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Append, Appended, Expect, Line, RootKey, Store, StoreError, verify};
 use tempfile::tempdir;
-
-const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 
 fn seqs(appended: &Appended) -> Vec<u64> {
     match appended {

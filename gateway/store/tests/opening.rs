@@ -13,24 +13,20 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use common::damage::EVENTS;
 use common::machine::{Call, Fault, Machine, Wrong};
-use common::{KEY, TestClock, append, created, open, setting, step};
+use common::{KEY, append, created, open, setting, step, try_open};
 use redb::{Database, ReadableTable as _, TableDefinition};
 use rollcall_domain::event::Event;
 use rollcall_domain::ids::{Seq, SessionId};
-use rollcall_store::{Place, Store, StoreError, verify};
+use rollcall_store::{StoreError, verify};
 use tempfile::tempdir;
 
-const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 const MEETINGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("meetings");
-
-fn try_open(place: impl Into<Place>) -> Result<Store, StoreError> {
-    Store::open(place, KEY, TestClock::shared(), Box::new(|_| {}))
-}
 
 /// Why the folder cannot be opened, in one line.
 fn refusal(folder: &Path) -> (StoreError, String) {
-    let Err(error) = try_open(folder) else { panic!("it was opened") };
+    let error = common::refusal(folder, KEY);
     let line = error.to_string();
     assert!(!line.contains('\n'), "{line}");
     (error, line)
@@ -50,7 +46,7 @@ fn a_store_that_is_in_use_says_so() {
     assert!(matches!(error, StoreError::InUse { .. }));
     assert!(line.contains("ledger.redb is in use: stop the gateway"), "{line}");
     drop(held);
-    assert!(try_open(folder.path()).is_ok());
+    assert!(try_open(folder.path(), KEY).is_ok());
 }
 
 #[test]
@@ -118,10 +114,10 @@ fn wherever_the_power_is_cut_while_the_files_are_made_they_are_made_the_next_tim
             for seed in 0..2 {
                 let machine = Machine::new(seed);
                 machine.plan(Fault { file, call, wrong: Wrong::PowerCut, after, times: 1 });
-                drop(try_open(machine.place()));
+                drop(try_open(machine.place(), KEY));
                 machine.cut_power();
                 machine.power_on();
-                let store = try_open(machine.place()).unwrap();
+                let store = try_open(machine.place(), KEY).unwrap();
                 append(&store, vec![setting("1")]);
                 assert_eq!(store.last(), Seq(1));
             }

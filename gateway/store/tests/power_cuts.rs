@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::history::History;
 use common::machine::{Call, Fault, Wrong};
+use common::number;
 use common::random::Random;
 use rollcall_store::Store;
 
@@ -21,10 +22,6 @@ use rollcall_store::Store;
 const CUTS: u64 = 2_100;
 /// Power cuts that one disk lives through.
 const CUTS_EACH: u64 = 15;
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|value| value.parse().unwrap())
-}
 
 /// The power is cut at some call to come.
 fn any_cut(random: &mut Random) -> Fault {

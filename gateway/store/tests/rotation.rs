@@ -11,8 +11,9 @@ mod common;
 
 use std::path::Path;
 
+use common::damage::{EVENTS, PEOPLE};
 use common::disk::Disk;
-use common::{KEY, TestClock, append, gate, note, open, register, setting, student};
+use common::{KEY, append, gate, note, open, refusal, register, setting, student, try_open};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::code::{KeyKind, PersonKey};
 use rollcall_domain::ids::{Seq, StudentId, UserId};
@@ -23,22 +24,9 @@ use tempfile::{TempDir, tempdir};
 
 const NEW: RootKey = RootKey::new([4; 32]);
 const NEWEST: RootKey = RootKey::new([5; 32]);
-const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
-const PEOPLE: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("people");
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 /// More than one step of sealing anew.
 const MANY: u64 = 6_000;
-
-fn try_open(folder: &Path, keys: impl Into<Keyring>) -> Result<Store, StoreError> {
-    Store::open(folder, keys, TestClock::shared(), Box::new(|_| {}))
-}
-
-fn refusal(folder: &Path, keys: impl Into<Keyring>) -> StoreError {
-    match try_open(folder, keys) {
-        Ok(_) => panic!("it was opened"),
-        Err(error) => error,
-    }
-}
 
 fn both() -> Keyring {
     Keyring::new(NEW).replacing(KEY)

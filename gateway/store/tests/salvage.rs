@@ -12,20 +12,13 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::damage::{Chance, PAGE, damage, fill, in_memory, ledger, many, places, stored};
-use common::{KEY, TestClock, append, append_as, news, open, setting, unmatched};
-use redb::{Database, ReadableDatabase as _, TableDefinition};
+use common::damage::{Chance, PAGE, PEOPLE, damage, fill, in_memory, ledger, many, places, stored};
+use common::{KEY, TestClock, append, append_as, at, news, open, setting, unmatched};
+use redb::{Database, ReadableDatabase as _};
 use rollcall_domain::code::Code;
 use rollcall_domain::ids::{Seq, StudentId};
-use rollcall_domain::moment::Moment;
 use rollcall_domain::people::{PersonName, Personal, StudentDetails};
 use rollcall_store::{Append, Appended, Gap, Keyring, RootKey, Store, StoreError, salvage, verify};
-
-const PEOPLE: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("people");
-
-fn at() -> Moment {
-    Moment::from_millis(1_772_000_000_000)
-}
 
 fn lost(gaps: &[Gap]) -> Vec<u64> {
     gaps.iter().flat_map(|gap| gap.first.0..=gap.last.0).collect()

@@ -11,15 +11,10 @@ mod common;
 
 use std::fs;
 
-use common::KEY;
 use common::damage::{damage, fill, in_memory, ledger, many, stored};
+use common::{KEY, at};
 use rollcall_domain::ids::Seq;
-use rollcall_domain::moment::Moment;
 use rollcall_store::{Upgrade, check_backup, verify};
-
-fn at() -> Moment {
-    Moment::from_millis(1_772_000_000_000)
-}
 
 #[test]
 fn a_change_that_was_cut_short_is_found_and_undone() {

@@ -9,6 +9,7 @@ use rollcall_domain::event::Event;
 use super::{append, open, queue, setting};
 
 pub const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+pub const PEOPLE: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("people");
 pub const PAGE: usize = 4_096;
 
 /// Numbers that look like chance and are the same every time.

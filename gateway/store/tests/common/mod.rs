@@ -34,9 +34,16 @@ use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::Clock;
 use rollcall_domain::scan::{DedupKey, RawScan, Unmatched};
 use rollcall_domain::timetable::Plan;
-use rollcall_store::{Append, Appended, Credential, Expect, RootKey, Store};
+use rollcall_store::{Append, Appended, Credential, Expect, Keyring, Place, RootKey, Store, StoreError};
 
-/// Starts in 2026 and goes on a step with every look.
+/// Some time in 2026.
+pub const START: i64 = 1_772_000_000_000;
+
+pub fn at() -> Moment {
+    Moment::from_millis(START)
+}
+
+/// Begins at [`START`] and goes on a step with every look.
 pub struct TestClock {
     millis: AtomicI64,
     step: i64,
@@ -49,7 +56,7 @@ impl TestClock {
     }
 
     pub fn stepping(step: i64) -> Arc<dyn Clock> {
-        Arc::new(TestClock { millis: AtomicI64::new(1_772_000_000_000), step })
+        Arc::new(TestClock { millis: AtomicI64::new(START), step })
     }
 
     fn look(&self) -> i64 {
@@ -70,7 +77,19 @@ impl Clock for TestClock {
 pub const KEY: RootKey = RootKey::new([3; 32]);
 
 pub fn open(folder: &Path) -> Store {
-    Store::open(folder, KEY, TestClock::shared(), Box::new(|_| {})).unwrap()
+    try_open(folder, KEY).unwrap()
+}
+
+pub fn try_open(place: impl Into<Place>, keys: impl Into<Keyring>) -> Result<Store, StoreError> {
+    Store::open(place, keys, TestClock::shared(), Box::new(|_| {}))
+}
+
+/// Why it cannot be opened.
+pub fn refusal(place: impl Into<Place>, keys: impl Into<Keyring>) -> StoreError {
+    match try_open(place, keys) {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error,
+    }
 }
 
 /// Makes a ledger that nothing is in.
@@ -121,6 +140,11 @@ pub fn register(
     receiver.recv().unwrap()
 }
 
+/// A number from outside, which asks for more cases or for one again.
+pub fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().unwrap())
+}
+
 pub fn gate() -> DeviceId {
     DeviceId::parse("gate").unwrap()
 }
@@ -166,7 +190,7 @@ pub fn created() -> Event {
 }
 
 pub fn created_as(id: SessionId) -> Event {
-    let starts = Moment::from_millis(1_772_000_000_000);
+    let starts = at();
     let plan = Plan {
         class: ClassId(1),
         teacher: TeacherId(1),
@@ -191,7 +215,7 @@ pub fn step_of(id: SessionId) -> Event {
 
 /// A scan of nobody, and its key.
 pub fn unmatched(id: &str) -> (Event, DedupKey) {
-    let at = Moment::from_millis(1_772_000_000_000);
+    let at = at();
     let raw = RawScan {
         device: DeviceId::parse("gate").unwrap(),
         scan_id: Some(id.to_owned()),

@@ -7,8 +7,10 @@
 //! Refuses: failing because of what is in the file. Only the disk can make it fail.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::{fs, io};
 
+use jiff::civil::Date;
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::{Seq, SessionId};
@@ -136,7 +138,7 @@ impl ViewsFile {
         let mut state = State::default();
         (state.campus, state.office) = (campus.into(), office.into());
         (state.last, state.last_at) = (reached.last, reached.last_at);
-        let working = Working::new(state, load_near(&read, &reached)?);
+        let working = Working::new(state, load_near(&read, reached.last_at.map_or(Date::MIN, first_day))?);
         let (database, before) = (Some(database), None);
         let doubts = Doubts::default();
         Ok(ViewsFile { place, database, before, working, reached, doubts, volatile: false })
@@ -179,7 +181,7 @@ impl ViewsFile {
 
     /// Writes what was folded in; `head` is the last entry and its link of the chain.
     pub(crate) fn commit(&mut self, head: Head, lasting: bool) -> Result<(), StoreError> {
-        self.working.follow_meetings();
+        self.follow_meetings()?;
         let reached = Reached::new(head, self.working.state.last_at);
         let mut transaction = self.database()?.begin_write()?;
         let durability = if lasting { Durability::Immediate } else { Durability::None };
@@ -195,6 +197,18 @@ impl ViewsFile {
         self.working.written();
         self.reached = reached;
         self.volatile = !lasting;
+        Ok(())
+    }
+
+    /// Brings the meetings in memory up to what was folded in. After a clock that ran ahead was set right,
+    /// days are near that were let go; their meetings are in the rows.
+    fn follow_meetings(&mut self) -> Result<(), StoreError> {
+        let Some(first) = self.working.state.last_at.map(first_day) else { return Ok(()) };
+        if first < self.working.near.first() {
+            let near = load_near(&self.database()?.begin_read()?, first)?;
+            self.working.near = Arc::new(near);
+        }
+        self.working.follow_meetings(first);
         Ok(())
     }
 }
@@ -252,15 +266,14 @@ fn create_tables(database: &Database) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn load_near(read: &redb::ReadTransaction, reached: &Reached) -> Result<Near, StoreError> {
-    let mut near = Near::default();
-    let Some(at) = reached.last_at else { return Ok(near) };
-    let first = first_day(at);
+/// The open meetings, and those of the days from `first` on.
+fn load_near(read: &redb::ReadTransaction, first: Date) -> Result<Near, StoreError> {
+    let mut near = Near::starting(first);
     let meetings = read.open_table(MEETINGS)?;
     let mut put = |id: u64| -> Result<(), StoreError> {
         if let Some(row) = meetings.get(id)? {
             let (_, meeting): (u64, Meeting) = value(row.value())?;
-            near.put(&meeting, first);
+            near.put(&meeting);
         }
         Ok(())
     };

@@ -1,9 +1,11 @@
 //! The meetings of the weeks around the last event, held in memory: what every scan looks through.
 //!
 //! Promises: holds every open meeting, and every meeting of a day from [`DAYS_BACK`] before the last event
-//! on; shared with whoever looks, and copied when it changes meanwhile.
+//! on; says what that first day is; shared with whoever looks, and copied when it changes meanwhile.
 //!
-//! Refuses: records. A mark changes nothing here, so that a busy hour copies nothing.
+//! Refuses: records. A mark changes nothing here, so that a busy hour copies nothing. Reading rows: days
+//! that were let go, and are near again because a clock that ran ahead was set right, are its owner's to
+//! bring back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,8 +20,9 @@ use rollcall_domain::session::{Meeting, SessionStatus};
 /// A device's scan may be thirty days old; a day more for time zones, and some for good measure.
 const DAYS_BACK: i64 = 35;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Near {
+    first: Date,
     meetings: BTreeMap<SessionId, Arc<Meeting>>,
     by_date: BTreeMap<Date, BTreeSet<SessionId>>,
 }
@@ -36,6 +39,16 @@ pub(crate) fn days_around(at: Moment) -> (Date, Date) {
 }
 
 impl Near {
+    /// Nothing yet; the meetings of these days and all open ones are still to be put in.
+    pub(crate) fn starting(first: Date) -> Self {
+        Near { first, meetings: BTreeMap::new(), by_date: BTreeMap::new() }
+    }
+
+    /// The first day of which every meeting is held.
+    pub(crate) fn first(&self) -> Date {
+        self.first
+    }
+
     pub(crate) fn get(&self, id: SessionId) -> Option<&Arc<Meeting>> {
         self.meetings.get(&id)
     }
@@ -50,35 +63,42 @@ impl Near {
         ids.filter_map(|id| self.meetings.get(id))
     }
 
-    /// Takes the meeting as it is now; `first` is the first day that is held.
-    pub(crate) fn put(&mut self, meeting: &Meeting, first: Date) {
+    /// Whether putting the meeting in would change nothing.
+    pub(crate) fn is_current(&self, meeting: &Meeting) -> bool {
+        match self.get(meeting.id) {
+            Some(known) => **known == *meeting,
+            None => !self.belongs(meeting),
+        }
+    }
+
+    /// Takes the meeting as it is now, unless it is too old.
+    pub(crate) fn put(&mut self, meeting: &Meeting) {
         self.remove(meeting.id);
-        if meeting.date >= first || meeting.status == SessionStatus::Open {
+        if self.belongs(meeting) {
             self.by_date.entry(meeting.date).or_default().insert(meeting.id);
             self.meetings.insert(meeting.id, Arc::new(meeting.clone()));
         }
     }
 
+    /// Lets go of what is older than this day and not open.
+    pub(crate) fn forget_before(&mut self, first: Date) {
+        self.first = first;
+        let before = self.by_date.range(..first).flat_map(|(_, ids)| ids);
+        let old = before.filter(|id| self.get(**id).is_some_and(|meeting| !self.belongs(meeting)));
+        let old: Vec<SessionId> = old.copied().collect();
+        old.into_iter().for_each(|id| self.remove(id));
+    }
+
+    fn belongs(&self, meeting: &Meeting) -> bool {
+        meeting.date >= self.first || meeting.status == SessionStatus::Open
+    }
+
     fn remove(&mut self, id: SessionId) {
         let Some(gone) = self.meetings.remove(&id) else { return };
-        if let Some(ids) = self.by_date.get_mut(&gone.date) {
-            ids.remove(&id);
+        let Some(ids) = self.by_date.get_mut(&gone.date) else { return };
+        ids.remove(&id);
+        if ids.is_empty() {
+            self.by_date.remove(&gone.date);
         }
-    }
-
-    /// Whether days before `first` are held that need not be.
-    pub(crate) fn is_stale(&self, first: Date) -> bool {
-        self.by_date.range(..first).any(|(_, ids)| !ids.is_empty() && !ids.iter().all(|id| self.is_open(*id)))
-    }
-
-    pub(crate) fn forget_before(&mut self, first: Date) {
-        let before = self.by_date.range(..first).flat_map(|(_, ids)| ids.iter().copied());
-        let old: Vec<SessionId> = before.filter(|id| !self.is_open(*id)).collect();
-        old.into_iter().for_each(|id| self.remove(id));
-        self.by_date.retain(|_, ids| !ids.is_empty());
-    }
-
-    fn is_open(&self, id: SessionId) -> bool {
-        self.meetings.get(&id).is_some_and(|meeting| meeting.status == SessionStatus::Open)
     }
 }

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use rollcall_domain::campus::Campus;
 use rollcall_domain::event::{Entry, Event};
 use rollcall_domain::ids::SessionId;
@@ -16,7 +17,7 @@ use rollcall_domain::office::Office;
 use rollcall_domain::session::{Session, SessionStatus};
 use rollcall_domain::state::State;
 
-use super::near::{Near, first_day};
+use super::near::Near;
 use super::tables::day;
 use super::touched::{Before, Touched, TouchedSession};
 use crate::error::StoreError;
@@ -69,19 +70,16 @@ impl Working {
         Ok(())
     }
 
-    /// Brings the meetings in memory up to what was folded in.
-    pub(crate) fn follow_meetings(&mut self) {
-        let Some(at) = self.state.last_at else { return };
-        let first = first_day(at);
+    /// Brings the meetings in memory up to what was folded in; days from `first` on are near.
+    pub(crate) fn follow_meetings(&mut self, first: Date) {
+        if self.near.first() < first {
+            Arc::make_mut(&mut self.near).forget_before(first);
+        }
         for id in self.touched.sessions.keys() {
             let Some(session) = self.state.sessions.get(id) else { continue };
-            let known = self.near.get(*id).is_some_and(|known| **known == session.meeting);
-            if !known {
-                Arc::make_mut(&mut self.near).put(&session.meeting, first);
+            if !self.near.is_current(&session.meeting) {
+                Arc::make_mut(&mut self.near).put(&session.meeting);
             }
-        }
-        if self.near.is_stale(first) {
-            Arc::make_mut(&mut self.near).forget_before(first);
         }
     }
 

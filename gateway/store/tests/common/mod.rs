@@ -15,6 +15,7 @@ pub mod damage;
 pub mod disk;
 pub mod history;
 pub mod machine;
+pub mod meetings;
 pub mod random;
 pub mod sectors;
 

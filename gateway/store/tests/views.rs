@@ -5,42 +5,37 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use common::{KEY, append, open};
+use common::damage::in_memory;
+use common::meetings::{
+    WallClock, all_days, changed, class, closed, created, day, happen_at_once, marked, opened, starts,
+    tallies,
+};
+use common::{KEY, append, open, wait_for};
+use jiff::ToSpan as _;
 use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
-use rollcall_domain::campus::{Class, Item};
-use rollcall_domain::code::{Code, Pseudonyms};
-use rollcall_domain::event::{
-    CampusEvent, Entry, Event, How, Origin, PersonMark, Scanned, SessionEvent, UnmatchedScan,
-};
-use rollcall_domain::ids::{
-    ClassId, CourseId, DeviceId, LeaveId, Name, RecordId, Seq, SessionId, StudentId, TeacherId,
-};
-use rollcall_domain::mark::{Mark, Source};
-use rollcall_domain::moment::{Moment, minutes};
+use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::event::{CampusEvent, Event, How, Scanned, SessionEvent, UnmatchedScan};
+use rollcall_domain::ids::{ClassId, DeviceId, LeaveId, Name, RecordId, Seq, SessionId, StudentId};
+use rollcall_domain::mark::Mark;
+use rollcall_domain::moment::Moment;
 use rollcall_domain::parts::campus_changes;
 use rollcall_domain::people::Person;
-use rollcall_domain::policy::SessionRules;
 use rollcall_domain::roster::{Days, Link};
 use rollcall_domain::scan::{Claim, DedupKey, Outcome, Scan, Unmatched};
+use rollcall_domain::session::SessionStatus;
 use rollcall_domain::state::State;
-use rollcall_domain::timetable::Plan;
 use rollcall_store::views::Snapshot;
 use rollcall_store::{Appended, Store, verify};
 use tempfile::tempdir;
 
 const SESSIONS: u64 = 4;
 const STUDENTS: u64 = 4;
-const RULES: SessionRules = SessionRules { late_after_minutes: 5, min_present_minutes: 10 };
-
-fn day(offset: u8) -> Date {
-    date(2026, 3, 1 + i8::try_from(offset).unwrap())
-}
-
-fn starts(day: Date) -> Moment {
-    Moment::from(day.at(9, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp())
-}
+/// What the wall clock shows at first.
+const WALL: Date = date(2026, 2, 20);
 
 fn device() -> DeviceId {
     DeviceId::parse("gate").unwrap()
@@ -63,65 +58,15 @@ fn scan(number: u64, student: u64, at: Moment) -> Scan {
     }
 }
 
-fn created(class: u64, offset: u8) -> SessionEvent {
-    let date = day(offset);
-    SessionEvent::Created {
-        plan: Plan {
-            class: ClassId(class),
-            teacher: TeacherId(1),
-            room: None,
-            date,
-            starts: starts(date),
-            ends: starts(date).plus(minutes(60)),
-        },
-        term: None,
-        number: 1,
-        origin: Origin::ByHand,
-        rules: RULES,
-    }
-}
-
-fn changed(offset: u8) -> SessionEvent {
-    let date = day(offset);
-    SessionEvent::Changed {
-        teacher: TeacherId(1),
-        room: None,
-        date,
-        starts: starts(date),
-        ends: starts(date).plus(minutes(60)),
-        by_hand: true,
-    }
-}
-
-fn opened() -> SessionEvent {
-    SessionEvent::Opened { from: starts(day(0)), how: How::ByPerson, rules: RULES, excused: vec![] }
-}
-
-fn marked(student: u64, mark: Mark, sighted: bool) -> SessionEvent {
-    SessionEvent::Marked(PersonMark {
-        student: StudentId(student),
-        mark,
-        source: Source::Manual,
-        decided_at: starts(day(0)),
-        sighted,
-        correction: None,
-        dedup: None,
-    })
-}
-
 fn session_event() -> impl Strategy<Value = SessionEvent> {
     let student = || 1..=STUDENTS;
+    let some = || prop::collection::vec(student(), 0..3);
     prop_oneof![
         2 => (1..3_u64, 0..6_u8).prop_map(|(class, day)| created(class, day)),
-        1 => (0..6_u8).prop_map(changed),
-        2 => Just(opened()),
-        2 => prop::collection::vec(student(), 0..3).prop_map(|absent| SessionEvent::Closed {
-            from: starts(day(5)),
-            how: How::ByPerson,
-            absent: absent.into_iter().map(StudentId).collect(),
-            excused: vec![],
-        }),
-        1 => Just(SessionEvent::Reopened),
+        2 => (0..6_u8).prop_map(changed),
+        4 => some().prop_map(|excused| opened(&excused)),
+        5 => (some(), some()).prop_map(|(absent, excused)| closed(&absent, &excused)),
+        3 => Just(SessionEvent::Reopened),
         1 => Just(SessionEvent::Locked { how: How::OnTime }),
         1 => Just(SessionEvent::Cancelled { how: How::ByPerson }),
         1 => Just(SessionEvent::Reinstated),
@@ -151,23 +96,10 @@ fn session_event() -> impl Strategy<Value = SessionEvent> {
     ]
 }
 
-fn class(id: u64) -> Event {
-    Event::Campus(CampusEvent::Put(Box::new(Item::Class(Class {
-        id: ClassId(id),
-        code: Code::parse(&format!("K{id}")).unwrap(),
-        name: None,
-        course: CourseId(1),
-        teacher: TeacherId(1),
-        co_teachers: vec![],
-        term: None,
-        room: None,
-    }))))
-}
-
 fn any_event() -> impl Strategy<Value = Event> {
     let link = || (1..3_u64, 1..=STUDENTS).prop_map(|(c, s)| Link::ClassStudent(ClassId(c), StudentId(s)));
     prop_oneof![
-        12 => (1..=SESSIONS, session_event()).prop_map(|(id, event)| Event::Session(SessionId(id), event)),
+        30 => (1..=SESSIONS, session_event()).prop_map(|(id, event)| Event::Session(SessionId(id), event)),
         1 => (1..3_u64).prop_map(class),
         2 => (link(), 0..6_u8, 0..6_u8).prop_map(|(link, from, to)| {
             Event::Campus(CampusEvent::Joined { link, days: Days::new(day(from), day(to)) })
@@ -183,7 +115,15 @@ fn any_event() -> impl Strategy<Value = Event> {
         }))),
         1 => (1..80_u64).prop_map(|seq| Event::UnmatchedSettled { scan: Seq(seq) }),
         1 => (1..=STUDENTS).prop_map(|student| Event::Erased(Person::Student(StudentId(student)))),
+        2 => Just(Event::ClockConfirmed),
     ]
+}
+
+/// Events of one commit of the views, and what the wall clock is set to before.
+fn any_commit() -> impl Strategy<Value = (Option<Moment>, Vec<Event>)> {
+    let wrong_and_right = vec![WALL, date(2026, 3, 1), date(2026, 4, 7), date(2026, 5, 1), date(2030, 1, 1)];
+    let set = prop::option::weighted(0.2, prop::sample::select(wrong_and_right).prop_map(starts));
+    (set, prop::collection::vec(any_event(), 1..10))
 }
 
 /// What happens to the files between two stretches of events.
@@ -204,7 +144,7 @@ fn any_between() -> impl Strategy<Value = Between> {
     ])
 }
 
-fn between(store: Store, folder: &Path, what: Between) -> Store {
+fn between(store: Store, folder: &Path, clock: &Arc<WallClock>, what: Between) -> Store {
     if matches!(what, Between::Nothing) {
         return store;
     }
@@ -215,22 +155,7 @@ fn between(store: Store, folder: &Path, what: Between) -> Store {
         Between::ViewsGarbled => std::fs::write(views, b"this was a database").unwrap(),
         Between::Nothing | Between::OpenedAgain => {}
     }
-    open(folder)
-}
-
-/// Appends one event and folds the entry that came of it into the reference.
-fn happen(store: &Store, state: &mut State, event: Event) {
-    let Appended::Committed(entries) = append(store, vec![event]) else { panic!("not committed") };
-    entries.iter().for_each(|entry: &Entry| state.apply(entry));
-}
-
-fn wait(store: &Store, last: Seq) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(store.views().wait_for(last)).unwrap();
-}
-
-fn all_days() -> std::ops::RangeInclusive<Date> {
-    date(2020, 1, 1)..=date(2030, 1, 1)
+    clock.open(folder)
 }
 
 /// Everything that can be read is what the reference has.
@@ -266,14 +191,13 @@ fn agree(views: &Snapshot, state: &State) {
         of_class.sort();
         let ids: Vec<SessionId> = of_class.into_iter().map(|(_, id)| id).collect();
         assert_eq!(views.sessions_of(class, all_days()).unwrap(), ids);
-        let tallies = (1..=STUDENTS).map(StudentId).map(|s| (s, state.tally(s, class, Days::ALWAYS)));
-        for (student, tally) in tallies.clone() {
+        for student in (1..=STUDENTS).map(StudentId) {
+            let tally = state.tally(student, class, Days::ALWAYS);
             assert_eq!(views.tally(student, class, Days::ALWAYS).unwrap(), tally);
             let some = Days::new(day(1), day(3));
             assert_eq!(views.tally(student, class, some).unwrap(), state.tally(student, class, some));
         }
-        let tallies: Vec<_> = tallies.filter(|(_, tally)| tally.held() > 0).collect();
-        assert_eq!(views.tallies(class).unwrap(), tallies, "{class}");
+        assert_eq!(views.tallies(class).unwrap(), tallies(state, class, 1..=STUDENTS), "{class}");
     }
     for student in (1..=STUDENTS).map(StudentId) {
         let mut with: Vec<_> = state.sessions.values().filter(|s| s.records.contains_key(&student)).collect();
@@ -283,35 +207,43 @@ fn agree(views: &Snapshot, state: &State) {
     }
     let around = |at| state.meetings_around(at).map(|m| m.id).collect::<Vec<_>>();
     let found = |at| views.meetings_around(at).unwrap().iter().map(|m| m.id).collect::<Vec<_>>();
-    for at in [starts(day(0)), starts(day(5)), starts(date(2026, 1, 1))] {
-        assert_eq!(found(at), around(at));
+    for at in [day(0), day(2), day(5), date(2026, 1, 1)].map(starts) {
+        assert_eq!(found(at), around(at), "around {at}");
     }
+    assert_eq!(views.meetings().map(|m| m.id).collect::<Vec<_>>(), at_hand(state));
+}
+
+/// Every open meeting, and those of five weeks before the last event and after.
+fn at_hand(state: &State) -> Vec<SessionId> {
+    let first = state.last_at.map_or(Date::MIN, |at| at.date(&TimeZone::UTC).saturating_sub(35.days()));
+    let near = state.meetings().filter(|m| m.date >= first || m.status == SessionStatus::Open);
+    near.map(|m| m.id).collect()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_views_are_the_fold_of_the_ledger_whatever_happened(
         stretches in prop::collection::vec(
-            (prop::collection::vec(any_event(), 1..25), any_between()),
+            (prop::collection::vec(any_commit(), 1..8), any_between()),
             1..5,
         ),
     ) {
-        let folder = tempdir().unwrap();
-        let mut store = open(folder.path());
+        let (folder, clock) = (in_memory(), WallClock::shared(starts(WALL)));
+        let mut store = clock.open(folder.path());
         let mut state = State::default();
-        for (events, what) in stretches {
-            for event in events {
-                happen(&store, &mut state, event);
+        for (commits, what) in stretches {
+            for (set, events) in commits {
+                set.into_iter().for_each(|to| clock.set(to));
+                happen_at_once(&store, &mut state, events);
+                agree(&store.views().now(), &state);
             }
-            wait(&store, state.last);
-            agree(&store.views().now(), &state);
-            store = between(store, folder.path(), what);
+            store = between(store, folder.path(), &clock, what);
             agree(&store.views().now(), &state);
         }
         drop(store);
-        let scratch = tempdir().unwrap();
+        let scratch = in_memory();
         let verified = verify(folder.path(), KEY, Some(scratch.path())).unwrap();
         prop_assert_eq!(verified.last, state.last);
         prop_assert_eq!(verified.difference, None);
@@ -328,7 +260,7 @@ fn a_delivery_is_told_until_somebody_asks_to_try_again() {
     let version = |version| vec![RecordVersion { record, version }];
     let told = |event| {
         let Appended::Committed(entries) = append(&store, vec![Event::Upstream(event)]) else { panic!() };
-        wait(&store, entries.last().unwrap().seq);
+        wait_for(&store, entries.last().unwrap().seq);
         store.views().now().delivery(&destination, record).unwrap().map(|found| (found.version, found.dead))
     };
     let (name, low_water) = (destination.clone(), Seq(0));

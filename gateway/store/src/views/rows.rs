@@ -26,8 +26,8 @@ use crate::codec::Chain;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
-/// The format of the rows; views of another one are made anew.
-const FORMAT: u32 = 1;
+/// The format of the rows; views of another one are made anew. In those of format 1, tallies may be wrong.
+const FORMAT: u32 = 2;
 /// A row of [`META`]: how far the rows are.
 pub(crate) const PLACE: &str = "place";
 /// A row of [`META`]: how far campus and office are.
@@ -173,12 +173,13 @@ impl<'t> Sessions<'t> {
         let (id, today) = (meeting.id.0, day(meeting.date));
         self.meetings.insert(id, bytes(&(session.version, meeting))?.as_slice())?;
         let before = touched.before.as_ref();
-        let moved = before.is_some_and(|before| before.day != today);
+        let moved = before.is_some_and(|before| before.date != meeting.date);
         if let Some(before) = before.filter(|_| moved) {
-            self.by_date.remove((before.day, id))?;
-            self.by_class.remove((before.class.0, before.day, id))?;
+            let then = day(before.date);
+            self.by_date.remove((then, id))?;
+            self.by_class.remove((before.class.0, then, id))?;
             for student in session.records.keys() {
-                self.by_student.remove((student.0, before.day, id))?;
+                self.by_student.remove((student.0, then, id))?;
             }
         }
         if moved || before.is_none() {

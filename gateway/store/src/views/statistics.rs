@@ -7,15 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use redb::{ReadableTable, Table, WriteTransaction};
 use rollcall_domain::campus::Campus;
-use rollcall_domain::ids::{ClassId, StudentId};
+use rollcall_domain::ids::{ClassId, SessionId, StudentId};
 use rollcall_domain::percentage::Tally;
-use rollcall_domain::session::{Meeting, Session};
+use rollcall_domain::session::Session;
 
 use super::rows::{bytes, records_of, session, value};
 use super::tables::{BY_CLASS, MEETINGS, RECORDS, STATISTICS};
-use super::touched::{Before, TouchedSession};
+use super::touched::{TouchedSession, mark};
 use super::working::Working;
 use crate::error::StoreError;
 
@@ -26,16 +27,15 @@ pub(crate) fn write(transaction: &WriteTransaction, working: &Working) -> Result
     let mut table = transaction.open_table(STATISTICS)?;
     let stale = &working.touched.classes;
     let campus = &working.state.campus;
+    let mut classes: BTreeSet<ClassId> = stale.some.clone();
     for (id, touched) in &working.touched.sessions {
         let Some(session) = working.state.sessions.get(id) else { continue };
-        if !stale.has(session.meeting.class) {
+        if stale.has(session.meeting.class) {
+            classes.insert(session.meeting.class);
+        } else {
             count_change(&mut table, campus, session, touched)?;
         }
     }
-    if stale.is_empty() {
-        return Ok(());
-    }
-    let mut classes: BTreeSet<ClassId> = stale.some.clone();
     if stale.all {
         classes.extend(campus.classes.keys());
         for row in table.range::<(u64, u64)>(..)? {
@@ -55,42 +55,33 @@ fn count_change(
     touched: &TouchedSession,
 ) -> Result<(), StoreError> {
     let meeting = &session.meeting;
-    let before = touched.before.as_ref();
-    let (was_held, is_held) = (before.is_some_and(|before| before.held), meeting.status.is_held());
-    if !was_held && !is_held {
-        return Ok(());
-    }
-    let students: BTreeSet<StudentId> = if was_held && is_held && !touched.everyone {
-        let attends = |student: &StudentId| campus.rosters.attends(meeting.class, *student, meeting.date);
-        touched.students.iter().copied().filter(attends).collect()
-    } else {
-        campus.rosters.on(meeting.class, meeting.date)
-    };
-    for student in students {
-        let mut tally = tally_in(table, meeting, student)?;
-        if let Some(before) = before.filter(|_| was_held) {
-            tally.take_back(mark_before(before, session, student));
+    let before = touched.before.as_ref().filter(|before| before.held);
+    let held_now = meeting.status.is_held().then_some(meeting.date);
+    let counted_on = |day: Date| {
+        if touched.everyone {
+            return campus.rosters.on(meeting.class, day);
         }
-        if is_held {
-            tally.add(session.standing(student).map(|standing| standing.mark));
+        let attends = |student: &StudentId| campus.rosters.attends(meeting.class, *student, day);
+        touched.students.iter().copied().filter(attends).collect()
+    };
+    // It may have moved to a day on which others are of the class.
+    let counted = before.map(|before| counted_on(before.date)).unwrap_or_default();
+    let counts = held_now.map(counted_on).unwrap_or_default();
+    for student in counted.union(&counts).copied() {
+        let mut tally = tally_in(table, meeting.class, student)?;
+        if let Some(before) = before.filter(|_| counted.contains(&student)) {
+            tally.take_back(before.mark(student));
+        }
+        if counts.contains(&student) {
+            tally.add(mark(session, student));
         }
         put(table, meeting.class, student, tally)?;
     }
     Ok(())
 }
 
-/// Whoever was not touched has the mark still.
-fn mark_before(
-    before: &Before,
-    session: &Session,
-    student: StudentId,
-) -> Option<rollcall_domain::mark::Mark> {
-    let now = || session.standing(student).map(|standing| standing.mark);
-    before.marks.get(&student).copied().unwrap_or_else(now)
-}
-
-fn tally_in(table: &Statistics<'_>, meeting: &Meeting, student: StudentId) -> Result<Tally, StoreError> {
-    let row = table.get((meeting.class.0, student.0))?;
+fn tally_in(table: &Statistics<'_>, class: ClassId, student: StudentId) -> Result<Tally, StoreError> {
+    let row = table.get((class.0, student.0))?;
     row.map_or(Ok(Tally::default()), |row| value(row.value()))
 }
 
@@ -121,15 +112,14 @@ fn count_anew(
     for row in transaction.open_table(BY_CLASS)?.range(of_class)? {
         let (_, _, id) = row?.0.value();
         let Some(meeting) = meetings.get(id)? else { continue };
-        let rows = records.range(records_of(rollcall_domain::ids::SessionId(id)))?.map(|row| {
+        let rows = records.range(records_of(SessionId(id)))?.map(|row| {
             let (key, record) = row?;
             Ok((StudentId(key.value().1), record.value().to_vec()))
         });
         let session = session(meeting.value(), rows)?;
         if session.meeting.status.is_held() {
             for student in campus.rosters.on(class, session.meeting.date) {
-                let mark = session.standing(student).map(|standing| standing.mark);
-                tallies.entry(student).or_default().add(mark);
+                tallies.entry(student).or_default().add(mark(&session, student));
             }
         }
     }

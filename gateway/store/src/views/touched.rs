@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use rollcall_domain::campus::{Campus, ItemId};
 use rollcall_domain::event::{CampusEvent, Event, PersonMark, SessionEvent, UpstreamEvent};
 use rollcall_domain::ids::{ClassId, Seq, SessionId, StudentId};
 use rollcall_domain::mark::Mark;
+use rollcall_domain::people::Person;
 use rollcall_domain::roster::Link;
-use rollcall_domain::session::Session;
+use rollcall_domain::session::{Meeting, Session, SessionStatus};
 
 /// One session.
 #[derive(Debug, Default)]
@@ -27,11 +29,11 @@ pub(crate) struct TouchedSession {
 #[derive(Debug)]
 pub(crate) struct Before {
     pub(crate) class: ClassId,
-    pub(crate) day: i32,
+    pub(crate) date: Date,
     pub(crate) open: bool,
     pub(crate) held: bool,
-    /// Of those who are touched.
-    pub(crate) marks: BTreeMap<StudentId, Option<Mark>>,
+    /// Of those who are touched; of everyone who had a record, once everyone is.
+    marks: BTreeMap<StudentId, Option<Mark>>,
 }
 
 /// Everything since the last commit.
@@ -55,23 +57,48 @@ pub(crate) struct StaleClasses {
 impl TouchedSession {
     /// To be called before the event is folded in.
     pub(crate) fn touch(&mut self, session: Option<&Session>, event: &SessionEvent) {
-        match students_of(event) {
+        let touched = students_of(event);
+        if let (Some(before), Some(session)) = (&mut self.before, session)
+            && before.held
+            && !self.everyone
+        {
+            // From the moment when everyone is touched, whoever is not known here had no record.
+            match &touched {
+                None => session.records.keys().for_each(|student| before.remember(session, *student)),
+                Some(students) => students.iter().for_each(|student| before.remember(session, *student)),
+            }
+        }
+        match touched {
             None => self.everyone = true,
             Some(students) => self.students.extend(students),
         }
-        let (Some(before), Some(session)) = (&mut self.before, session) else { return };
-        if before.held {
-            let touched = if self.everyone {
-                session.records.keys().copied().collect::<Vec<_>>()
-            } else {
-                self.students.iter().copied().collect()
-            };
-            for student in touched {
-                let mark = || session.standing(student).map(|standing| standing.mark);
-                before.marks.entry(student).or_insert_with(mark);
-            }
+    }
+}
+
+impl Before {
+    pub(crate) fn of(meeting: &Meeting) -> Self {
+        Before {
+            class: meeting.class,
+            date: meeting.date,
+            open: meeting.status == SessionStatus::Open,
+            held: meeting.status.is_held(),
+            marks: BTreeMap::new(),
         }
     }
+
+    /// What was counted of somebody who is touched.
+    pub(crate) fn mark(&self, student: StudentId) -> Option<Mark> {
+        self.marks.get(&student).copied().flatten()
+    }
+
+    /// Whoever was touched before keeps the mark of then.
+    fn remember(&mut self, session: &Session, student: StudentId) {
+        self.marks.entry(student).or_insert_with(|| mark(session, student));
+    }
+}
+
+pub(crate) fn mark(session: &Session, student: StudentId) -> Option<Mark> {
+    session.standing(student).map(|standing| standing.mark)
 }
 
 /// Whose records an event may change; nothing if it may be everyone's.
@@ -104,10 +131,6 @@ fn students_of(event: &SessionEvent) -> Option<Vec<StudentId>> {
 }
 
 impl StaleClasses {
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.all && self.some.is_empty()
-    }
-
     pub(crate) fn has(&self, class: ClassId) -> bool {
         self.all || self.some.contains(&class)
     }
@@ -127,7 +150,7 @@ impl StaleClasses {
                 CampusEvent::Merged { .. }
                 | CampusEvent::Removed(ItemId::Student(_) | ItemId::Class(_) | ItemId::Section(_)),
             )
-            | Event::Erased(_) => self.all = true,
+            | Event::Erased(Person::Student(_)) => self.all = true,
             _ => {}
         }
     }

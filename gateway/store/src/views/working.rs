@@ -14,11 +14,10 @@ use rollcall_domain::campus::Campus;
 use rollcall_domain::event::{Entry, Event};
 use rollcall_domain::ids::SessionId;
 use rollcall_domain::office::Office;
-use rollcall_domain::session::{Session, SessionStatus};
+use rollcall_domain::session::Session;
 use rollcall_domain::state::State;
 
 use super::near::Near;
-use super::tables::day;
 use super::touched::{Before, Touched, TouchedSession};
 use crate::error::StoreError;
 
@@ -101,12 +100,6 @@ impl Working {
 }
 
 fn first_touch(session: Option<&Session>) -> TouchedSession {
-    let before = session.map(|Session { meeting, .. }| Before {
-        class: meeting.class,
-        day: day(meeting.date),
-        open: meeting.status == SessionStatus::Open,
-        held: meeting.status.is_held(),
-        marks: Default::default(),
-    });
+    let before = session.map(|session| Before::of(&session.meeting));
     TouchedSession { before, ..TouchedSession::default() }
 }

@@ -85,16 +85,17 @@ impl ViewsFile {
         Self::load(place.clone(), place.open(CACHE_BYTES, FILE, true)?)
     }
 
-    /// After something went wrong with the disk: goes on from what is on it, or from nothing.
+    /// After something went wrong with the disk: goes on from what is on it, or from nothing. What was kept
+    /// for readers is kept on, also when this fails.
     pub(crate) fn open_again(
         &mut self,
         is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         // The engine refuses to open a file twice, so this one has to be closed first.
         let_go(self.database.take());
+        let opened = Self::open(&self.place, is_known)?;
         let before = self.before.take();
-        *self = Self::open(&self.place, is_known)?;
-        self.before = before;
+        *self = ViewsFile { before, ..opened };
         Ok(())
     }
 
@@ -284,4 +285,75 @@ fn load_near(read: &redb::ReadTransaction, first: Date) -> Result<Near, StoreErr
         put(row?.0.value())?;
     }
     Ok(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::{Builder, DatabaseError, StorageError};
+
+    use super::*;
+    use crate::disk::Disk;
+
+    /// A folder whose files cannot be opened while it refuses.
+    struct Stubborn {
+        folder: tempfile::TempDir,
+        refuses: AtomicBool,
+    }
+
+    impl Disk for Stubborn {
+        fn open(&self, _: &Builder, file: &str, _: bool) -> Result<Database, DatabaseError> {
+            if self.refuses.load(Ordering::Relaxed) {
+                return Err(StorageError::Io(io::ErrorKind::StorageFull.into()).into());
+            }
+            // Nothing can be read from memory that cannot be read from the file.
+            Database::builder().set_cache_size(0).create(self.path(file))
+        }
+
+        fn has(&self, file: &str) -> io::Result<bool> {
+            self.path(file).try_exists()
+        }
+
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            std::fs::rename(self.path(from), self.path(to))
+        }
+
+        fn remove(&self, file: &str) -> io::Result<()> {
+            std::fs::remove_file(self.path(file))
+        }
+
+        fn free(&self) -> io::Result<u64> {
+            Ok(u64::MAX)
+        }
+
+        fn path(&self, file: &str) -> PathBuf {
+            self.folder.path().join(file)
+        }
+    }
+
+    #[test]
+    fn rows_that_readers_have_can_be_read_on_while_those_made_anew_cannot_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Stubborn { folder, refuses: AtomicBool::new(false) });
+        let mut file = ViewsFile::open(&Place::on(Arc::<Stubborn>::clone(&disk)), |_| Ok(true)).unwrap();
+        file.commit(Head::START, true).unwrap();
+        let shown = file.snapshot().unwrap();
+        let readable = || shown.read.open_table(META).is_ok_and(|table| table.get(PLACE).is_ok());
+        file.make_anew().unwrap();
+        assert!(readable());
+        disk.refuses.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert!(file.open_again(|_| Ok(true)).is_err());
+            assert!(readable());
+        }
+        disk.refuses.store(false, Ordering::Relaxed);
+        file.open_again(|_| Ok(true)).unwrap();
+        assert!(readable());
+        file.let_go_of_those_before();
+        assert!(!readable());
+    }
 }

@@ -1,24 +1,27 @@
 //! Is everything still as it was written?
 //!
 //! Promises: every entry of the ledger is looked at, and the first that is damaged, missing or not the one
-//! that was written is named; every page of the file is looked at, and none is changed; what the ledger
-//! lost earlier is named; the views are compared, row by row, with views made anew.
+//! that was written is named; every page of the file is looked at; what the ledger lost earlier is named;
+//! the views are compared, row by row and as far as they are, with views made anew; of what is looked at in
+//! a real folder nothing is changed.
 //!
-//! Refuses: mending. Views that differ are made anew by deleting their file; a ledger is salvaged.
+//! Refuses: mending. Views that differ are made anew by deleting their file, damaged ones by the next start;
+//! a ledger is salvaged.
 
 use std::io;
 use std::path::Path;
 
+use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
-use crate::caught::caught;
+use crate::caught::{caught, let_go};
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::gaps::Gap;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::{Look, look_at};
-use crate::views::{ViewsFile, difference};
+use crate::views::{Kept, ViewsFile, difference};
 
 /// How many entries are folded at a time.
 const AT_ONCE: usize = 16_384;
@@ -30,7 +33,8 @@ pub struct Verified {
     pub last: Seq,
     /// What the ledger is known to have lost.
     pub gaps: Vec<Gap>,
-    /// The first row of the views that is not what the ledger makes it; nothing if all are.
+    /// The first row of the views that is not what the ledger makes it, or that the views cannot be read;
+    /// nothing if all is in order, or there are no views.
     pub difference: Option<String>,
 }
 
@@ -78,26 +82,57 @@ fn walk(ledger: &Ledger, place: &Place, scratch: Option<&Place>) -> Result<Verif
     let gaps = ledger.gaps()?;
     let difference = match scratch {
         None => None,
-        Some(scratch) => {
-            let mut kept = ViewsFile::open(place, |head| ledger.has(head))?;
-            let mut anew = ViewsFile::open(scratch, |_| Ok(true))?;
-            bring_to_end(&mut kept, ledger)?;
-            bring_to_end(&mut anew, ledger)?;
-            difference(&kept.snapshot()?, &anew.snapshot()?)?
-        }
+        Some(scratch) => compare(ledger, place, scratch)?,
     };
     Ok(Verified { last: end.last, gaps, difference })
 }
 
-fn bring_to_end(file: &mut ViewsFile, ledger: &Ledger) -> Result<(), StoreError> {
+/// The first difference between the views that are there and such as are made anew in `scratch`.
+fn compare(ledger: &Ledger, place: &Place, scratch: &Place) -> Result<Option<String>, StoreError> {
+    let looked = caught(|| ViewsFile::open_as_it_is(place, |head| ledger.has(head)));
+    let mut kept = match looked {
+        Ok(Kept::File(file)) => file,
+        Ok(Kept::Absent) => return Ok(None),
+        Ok(Kept::Foreign) => {
+            return Ok(Some("views.redb is of another ledger, or of another version".to_owned()));
+        }
+        Err(error) => return if_damaged(error),
+    };
+    // No further than those that are there: what would be folded into them now could cover a difference.
+    let anew = made_anew(ledger, scratch, kept.head())?;
+    let compared = caught(|| {
+        // Those that have seen nothing yet need not say so, but these do.
+        kept.commit(kept.head(), true)?;
+        difference(&kept.snapshot()?, &anew.snapshot()?)
+    });
+    let_go(kept);
+    compared.or_else(if_damaged)
+}
+
+/// The ledger has been walked, and the other views are new: whatever is damaged is the views that were
+/// there.
+fn if_damaged(error: StoreError) -> Result<Option<String>, StoreError> {
+    if !error.is_damage() {
+        return Err(error);
+    }
+    tracing::warn!(%error, "the views cannot be compared");
+    Ok(Some("views.redb cannot be read: it is damaged".to_owned()))
+}
+
+/// Views made anew, as far as `to`, which is in the ledger.
+fn made_anew(ledger: &Ledger, scratch: &Place, to: Head) -> Result<ViewsFile, StoreError> {
+    // What was left there before is of no use.
+    let mut file = ViewsFile::open(scratch, |head| Ok(head == Head::START))?;
     loop {
         let mut entries = Vec::new();
-        let end = ledger.walk_some(file.head(), AT_ONCE, |entry| entries.push(entry))?;
+        let keep = |entry: Entry| entries.extend((entry.seq <= to.last).then_some(entry));
+        let end = ledger.walk_some(file.head(), AT_ONCE, keep)?;
+        let end = if end.last < to.last { end } else { to };
         let latest = file.snapshot()?;
         file.fold(&latest, &entries)?;
         file.commit(end, true)?;
-        if entries.len() < AT_ONCE {
-            return Ok(());
+        if end == to {
+            return Ok(file);
         }
     }
 }

@@ -9,12 +9,14 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use common::damage::{Chance, EVENTS, damage, fill, in_memory, ledger, many, stored};
+use common::damage::{Chance, EVENTS, damage, fill, in_memory, ledger, many, places, stored};
 use common::{KEY, open};
-use redb::Database;
+use redb::{Database, TableDefinition};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Gap, Store, StoreError, verify};
 
@@ -149,4 +151,115 @@ fn a_ledger_that_was_not_closed_is_verified_all_the_same() {
     let before = fs::read(ledger(copy.path())).unwrap();
     assert_eq!(verify(copy.path(), KEY, None).unwrap().last, Seq(5));
     assert!(fs::read(ledger(copy.path())).unwrap() == before);
+}
+
+/// Everything that lies in the folder.
+fn files(folder: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files.map(|file| (file.file_name(), fs::read(file.path()).unwrap())).collect()
+}
+
+/// What verify says of the views in this folder, in which it changes nothing.
+fn difference(folder: &Path, scratch: &Path) -> Option<String> {
+    let before = files(folder);
+    let verified = verify(folder, KEY, Some(scratch)).unwrap();
+    assert!(files(folder) == before, "looking has changed a file");
+    verified.difference
+}
+
+#[test]
+fn views_that_are_in_order_or_behind_or_gone_do_not_differ() {
+    let (folder, scratch) = (in_memory(), in_memory());
+    fill(folder.path(), &many(30));
+    assert_eq!(difference(folder.path(), scratch.path()), None);
+    let views = folder.path().join("views.redb");
+    let then = fs::read(&views).unwrap();
+    fill(folder.path(), &many(20));
+    fs::write(&views, then).unwrap();
+    assert_eq!(difference(folder.path(), scratch.path()), None);
+    fs::remove_file(views).unwrap();
+    assert_eq!(difference(folder.path(), scratch.path()), None);
+}
+
+#[test]
+fn views_that_were_not_closed_are_compared_all_the_same() {
+    let (folder, copy) = (in_memory(), in_memory());
+    let store = open(folder.path());
+    common::append(&store, many(5));
+    common::wait_for(&store, Seq(5));
+    for file in ["ledger.redb", "views.redb"] {
+        fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    assert_eq!(difference(copy.path(), in_memory().path()), None);
+}
+
+#[test]
+fn views_that_end_before_a_gap_of_the_ledger_or_after_it_do_not_differ() {
+    let (folder, scratch) = (in_memory(), in_memory());
+    let views = folder.path().join("views.redb");
+    let events = many(60);
+    fill(folder.path(), &events[..30]);
+    let then = fs::read(&views).unwrap();
+    fill(folder.path(), &events[30..]);
+    for (_, bytes) in &stored(folder.path())[30..32] {
+        let places = places(folder.path(), bytes);
+        damage(folder.path(), |file| places.iter().for_each(|at| file[at + 8] ^= 1));
+    }
+    drop(open(folder.path()));
+    let gaps = verify(folder.path(), KEY, None).unwrap().gaps;
+    assert!(gaps.iter().any(|gap| gap.entries() >= 2));
+    assert_eq!(difference(folder.path(), scratch.path()), None);
+    let first = gaps.iter().map(|gap| gap.first.0).min().unwrap();
+    assert!(first >= 31, "the views of then have seen what is lost");
+    fs::write(&views, then).unwrap();
+    assert_eq!(difference(folder.path(), scratch.path()), None);
+}
+
+#[test]
+fn a_row_of_the_views_that_is_not_what_the_ledger_makes_it_is_named() {
+    const BY_DATE: TableDefinition<'_, (i32, u64), ()> = TableDefinition::new("by_date");
+    let folder = in_memory();
+    fill(folder.path(), &[common::created()]);
+    let database = Database::open(folder.path().join("views.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(BY_DATE).unwrap().insert((20_260_301, 1), ()).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let found = difference(folder.path(), in_memory().path());
+    assert_eq!(found.as_deref(), Some("by_date: (20260301, 1) should not be there"));
+}
+
+#[test]
+fn views_of_another_ledger_are_named_as_such() {
+    let (folder, other) = (in_memory(), in_memory());
+    fill(folder.path(), &many(9));
+    fill(other.path(), &[common::created()]);
+    fs::copy(other.path().join("views.redb"), folder.path().join("views.redb")).unwrap();
+    let found = difference(folder.path(), in_memory().path()).unwrap();
+    assert!(found.contains("another ledger"), "{found}");
+}
+
+#[test]
+fn damaged_views_are_a_difference_and_stay_as_they_are() {
+    let (folder, scratch) = (in_memory(), in_memory());
+    fill(folder.path(), &many(60));
+    let views = folder.path().join("views.redb");
+    let whole = fs::read(&views).unwrap();
+    let mut chance = Chance(4);
+    let flips = (0..200).map(|number| {
+        let at = if number % 2 == 0 { chance.below(320) } else { chance.below(whole.len()) };
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << chance.below(8);
+        bytes
+    });
+    let found = flips.filter(|bytes| {
+        fs::write(&views, bytes).unwrap();
+        difference(folder.path(), scratch.path()).is_some()
+    });
+    assert!(found.count() > 20);
+    for damaged in [b"this was a database".as_slice(), &whole[..whole.len() / 2], &[0; 8_192]] {
+        fs::write(&views, damaged).unwrap();
+        let found = difference(folder.path(), scratch.path()).unwrap();
+        assert!(found.contains("views.redb cannot be read"), "{found}");
+    }
 }

@@ -2,9 +2,10 @@
 //!
 //! Promises: rows of another format, of another ledger, or that cannot be read are thrown away and made
 //! anew from the ledger; what is shown is in the rows first; while rows are made anew, those that were
-//! shown can be read on.
+//! shown can be read on; a file in a real folder that is only looked at stays as it is.
 //!
-//! Refuses: failing because of what is in the file. Only the disk can make it fail.
+//! Refuses: failing because of what is in the file, unless it is only looked at. Only the disk can make it
+//! fail.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,14 @@ const FILE: &str = "views.redb";
 /// Views of a ledger that is being salvaged: what they show is not in the new one, but they tell how far
 /// the old one went.
 const OF_DAMAGED: &str = "views.redb.damaged-ledger";
+
+/// What is there when it is only looked at.
+pub(crate) enum Kept {
+    Absent,
+    /// Of another ledger, or of another format.
+    Foreign,
+    File(Box<ViewsFile>),
+}
 
 pub(crate) struct ViewsFile {
     place: Place,
@@ -77,6 +86,24 @@ impl ViewsFile {
             Err(error) => return Err(error),
         }
         Self::anew(place)
+    }
+
+    /// Opens the file to look at it: in a real folder, whatever is written is forgotten.
+    ///
+    /// # Errors
+    /// It is damaged, besides what the disk may do.
+    pub(crate) fn open_as_it_is(
+        place: &Place,
+        is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
+    ) -> Result<Kept, StoreError> {
+        let database = match place.disk.folder() {
+            Some(folder) if look(place)? => open_unchanged(&folder.join(FILE))?,
+            None if place.disk.has(FILE).map_err(redb::Error::Io)? => place.open(CACHE_BYTES, FILE, false)?,
+            _ => return Ok(Kept::Absent),
+        };
+        let file = Self::load(place.clone(), database)?;
+        let known = file.reached.head().map_or(Ok(false), is_known)?;
+        Ok(if known { Kept::File(Box::new(file)) } else { Kept::Foreign })
     }
 
     /// Throws away what there is.
@@ -214,12 +241,14 @@ impl ViewsFile {
     }
 }
 
-/// The engine does not look at the checksums of pages that it reads.
-fn look(place: &Place) -> Result<(), StoreError> {
-    let Some(path) = place.disk.folder().map(|folder| folder.join(FILE)) else { return Ok(()) };
+/// The engine does not look at the checksums of pages that it reads. Tells whether a file lies in a real
+/// folder.
+fn look(place: &Place) -> Result<bool, StoreError> {
+    let Some(path) = place.disk.folder().map(|folder| folder.join(FILE)) else { return Ok(false) };
     match look_at(&path)? {
         Look::Damaged(what) => Err(StoreError::Broken { path, what }),
-        Look::Absent | Look::Whole | Look::Unclosed { .. } => Ok(()),
+        Look::Absent => Ok(false),
+        Look::Whole | Look::Unclosed { .. } => Ok(true),
     }
 }
 

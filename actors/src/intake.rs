@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use actix::Addr;
-use rollcall_domain::ports::{ScanIntake, Submission};
+use rollcall_domain::ports::{Health, HealthSource, ScanIntake, Submission};
 use tokio::sync::Semaphore;
 
 use crate::house::House;
@@ -35,6 +35,22 @@ impl Intake {
     /// How many scans are in the house.
     pub fn in_flight(&self) -> usize {
         crate::IN_FLIGHT - self.places.available_permits().min(crate::IN_FLIGHT)
+    }
+}
+
+impl HealthSource for Intake {
+    fn part(&self) -> &'static str {
+        "sessions"
+    }
+
+    fn health(&self) -> Health {
+        if self.supervisor.connected() {
+            Health::Good
+        } else {
+            Health::Down {
+                reason: "what brings scans to their sessions has ended; restart the gateway".into(),
+            }
+        }
     }
 }
 

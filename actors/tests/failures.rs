@@ -15,7 +15,7 @@ use rollcall_domain::event::{Event, SessionEvent};
 use rollcall_domain::ids::{SessionId, StudentId};
 use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::days;
-use rollcall_domain::ports::{NotTaken, ScanIntake as _, ScanResult};
+use rollcall_domain::ports::{Health, HealthSource as _, NotTaken, ScanIntake as _, ScanResult};
 use rollcall_domain::scan::{Outcome, Unmatched};
 use rollcall_domain::session::SessionStatus;
 use tempfile::tempdir;
@@ -162,6 +162,19 @@ async fn an_actor_that_panics_takes_no_other_scan_with_it() {
     assert!(campus.scan("1", "S1").await.unwrap().replayed);
     campus.seen().await;
     assert_eq!(campus.stored_scans(), 4);
+}
+
+#[actix::test]
+async fn a_house_that_nobody_keeps_any_more_says_so_and_takes_nothing() {
+    let on_answer = |result: &ScanResult| assert!(!result.replayed, "this panic is meant");
+    let campus = Campus::telling(Box::new(on_answer)).await;
+    campus.scan("1", "S1").await.unwrap();
+    campus.seen().await;
+    assert_eq!(campus.intake.health(), Health::Good);
+    // Answered by the supervisor itself, which knows it from the views.
+    assert!(campus.submit("1", "S1").await.is_err());
+    assert!(matches!(campus.intake.health(), Health::Down { .. }));
+    assert_eq!(campus.scan("2", "S2").await, Err(NotTaken::Stopping));
 }
 
 #[actix::test]

@@ -25,6 +25,7 @@ mod index;
 mod keys;
 mod ledger;
 mod overlay;
+mod queue;
 mod register;
 mod reserve;
 mod said;
@@ -60,13 +61,14 @@ pub use export::{Export, Span};
 pub use gaps::Gap;
 pub use keys::{Fingerprint, Keyring, RootKey};
 pub use ledger::Closed;
+pub use queue::Full;
 pub use register::{Register, Template, Text};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
 pub use upgrade::Upgrade;
 pub use verify::{Verified, verify, verify_at};
 pub use views::{Progress, Stuck, Views};
-pub use writer::{Commit, Full, OnCommit};
+pub use writer::{Commit, OnCommit};
 
 /// The open store. Dropping it closes it.
 pub struct Store {
@@ -77,7 +79,7 @@ pub struct Store {
     /// How many entries the ledger is known to have lost.
     lost: u64,
     /// Absent once it is closed.
-    queue: RwLock<Option<writer::Queue>>,
+    queue: RwLock<Option<queue::Queue>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -221,7 +223,7 @@ impl Store {
 
     /// How many appends wait to be written.
     pub fn queued(&self) -> usize {
-        self.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, writer::Queue::len)
+        self.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, queue::Queue::len)
     }
 
     /// Whether appends are written. It is up again only when the views have seen all that is on disk, unless

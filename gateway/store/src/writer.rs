@@ -11,8 +11,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,24 +28,13 @@ use crate::error::StoreError;
 use crate::follow::Follower;
 use crate::index::{Index, Known, Wanted};
 use crate::ledger::{Head, Ledger};
+use crate::queue::{Arrivals, Queue, queue};
 use crate::register::{self, Reseal};
 use crate::reserve::Reserve;
 use crate::said::Said;
 use crate::tables::EVENTS;
 use crate::views::Views;
 use crate::waiting::Batch;
-
-/// Appends that may wait; beyond that whoever brings more keeps them.
-const QUEUE: usize = 16_384;
-/// The most appends in one transaction.
-const BATCH: usize = 4_096;
-/// The most events in one transaction, but for an append that has more by itself.
-const BATCH_EVENTS: usize = 65_536;
-/// How often the processor is left to those who may bring more.
-const MOMENT: usize = 16;
-
-/// The queue is full (or closed); here is the append again.
-pub struct Full(pub Box<Append>);
 
 /// A commit that succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -59,27 +47,6 @@ pub struct Commit {
 /// Told of every commit.
 pub type OnCommit = Box<dyn Fn(Commit) + Send>;
 
-/// The way into the writer.
-pub(crate) struct Queue {
-    sender: SyncSender<Append>,
-    length: Arc<AtomicUsize>,
-}
-
-impl Queue {
-    pub(crate) fn push(&self, append: Append) -> Result<(), Full> {
-        self.length.fetch_add(1, Ordering::Relaxed);
-        self.sender.try_send(append).map_err(|refused| {
-            self.length.fetch_sub(1, Ordering::Relaxed);
-            let (TrySendError::Full(append) | TrySendError::Disconnected(append)) = refused;
-            Full(Box::new(append))
-        })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
-    }
-}
-
 /// What the writer works with, besides the ledger.
 pub(crate) struct Parts {
     pub(crate) views: Views,
@@ -91,14 +58,11 @@ pub(crate) struct Parts {
 struct Writer {
     ledger: Arc<Ledger>,
     parts: Parts,
-    length: Arc<AtomicUsize>,
     index: Index,
     head: Head,
     reseal: Reseal,
     /// How long nothing else may come before the next step: a disk that refused is left in peace.
     reseal_after: Duration,
-    /// How many appends the last batch had.
-    last_batch: usize,
     /// What is in memory is what is on disk; not so after a failure.
     sound: bool,
     /// When it was last tried to come back from one.
@@ -122,9 +86,7 @@ pub(crate) fn start(
     ledger: Arc<Ledger>,
     parts: Parts,
 ) -> Result<(Queue, JoinHandle<()>), StoreError> {
-    let (sender, receiver) = sync_channel(QUEUE);
-    let length = Arc::new(AtomicUsize::new(0));
-    let queue = Queue { sender, length: Arc::clone(&length) };
+    let (queue, arrivals) = queue();
     // Of views that stand still for want of room, the rest is walked here.
     let head = ledger.walk(parts.views.now().head(), drop)?;
     ledger.set_last(head.last);
@@ -133,12 +95,10 @@ pub(crate) fn start(
     let mut writer = Writer {
         ledger,
         parts,
-        length,
         index,
         head,
         reseal: Reseal::default(),
         reseal_after: Duration::ZERO,
-        last_batch: 0,
         sound: true,
         tried: None,
         said: Said::default(),
@@ -146,7 +106,7 @@ pub(crate) fn start(
         retry: place.retry,
     };
     writer.is_ready();
-    let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(&receiver));
+    let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(arrivals));
     Ok((queue, thread.map_err(StoreError::Thread)?))
 }
 
@@ -158,19 +118,18 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    fn run(&mut self, receiver: &Receiver<Append>) {
+    fn run(&mut self, mut arrivals: Arrivals) {
         loop {
             let resealing = self.ledger.is_up() && self.ledger.keys.is_resealing();
-            let first = if resealing {
-                receiver.recv_timeout(self.reseal_after)
-            } else if self.ledger.is_up() {
-                receiver.recv().map_err(|_closed| RecvTimeoutError::Disconnected)
-            } else {
-                receiver.recv_timeout(self.retry)
+            let patience = match (resealing, self.ledger.is_up()) {
+                (true, _) => Some(self.reseal_after),
+                (false, true) => None,
+                (false, false) => Some(self.retry),
             };
-            match first {
+            match arrivals.next(patience) {
                 Ok(first) => {
-                    self.take(first, receiver);
+                    let batch = arrivals.gather(first);
+                    self.take(batch);
                     // Also between batches, so that a busy campus gets there too.
                     if resealing && self.reseal_after.is_zero() && self.ledger.is_up() {
                         self.reseal();
@@ -203,28 +162,6 @@ impl Writer {
         }
     }
 
-    /// What has gathered. Those who were answered a moment ago may be about to bring more: a batch that is
-    /// much smaller than the one before gives them that moment, and a lone append waits for nobody.
-    fn gather(&self, first: Append, receiver: &Receiver<Append>) -> Vec<Append> {
-        let mut events = first.events.len();
-        let mut batch = Vec::with_capacity(self.last_batch + 1);
-        batch.push(first);
-        for _ in 0..MOMENT {
-            while batch.len() < BATCH
-                && events < BATCH_EVENTS
-                && let Ok(append) = receiver.try_recv()
-            {
-                events += append.events.len();
-                batch.push(append);
-            }
-            if batch.len() * 2 >= self.last_batch || events >= BATCH_EVENTS {
-                break;
-            }
-            std::thread::yield_now();
-        }
-        batch
-    }
-
     /// What is in memory may not be what is on disk.
     fn doubt(&mut self) {
         self.sound = false;
@@ -246,10 +183,7 @@ impl Writer {
         ready
     }
 
-    fn take(&mut self, first: Append, receiver: &Receiver<Append>) {
-        let batch = self.gather(first, receiver);
-        self.last_batch = batch.len();
-        self.length.fetch_sub(batch.len(), Ordering::Relaxed);
+    fn take(&mut self, batch: Vec<Append>) {
         if !self.is_ready() {
             return fail(batch);
         }

@@ -99,9 +99,9 @@ impl Gateway {
             Box::new(on_answer),
         );
         let intake = Arc::new(intake);
-        let mqtt = Mqtt::start(settings, &store, intake, Arc::clone(&clock), metrics.clone()).await?;
+        let mqtt = Mqtt::start(settings, &store, intake.clone(), Arc::clone(&clock), metrics.clone()).await?;
         let portal = Portal::start(settings, &store, Arc::clone(&clock))?;
-        let mut parts: Vec<Arc<dyn HealthSource>> = vec![mqtt.health()];
+        let mut parts: Vec<Arc<dyn HealthSource>> = vec![intake, mqtt.health()];
         parts.extend(portal.as_ref().map(Portal::health));
         let api = Api::new(Handles {
             store: Arc::clone(&store),

@@ -34,9 +34,9 @@ pub(crate) struct Index {
     last: Seq,
 }
 
-/// What has to be known before some appends are staged.
+/// What has to be asked before some appends are staged.
 #[derive(Default)]
-pub(crate) struct Wanted {
+struct Wanted {
     keys: BTreeSet<DedupKey>,
     sessions: BTreeSet<SessionId>,
 }
@@ -45,16 +45,6 @@ pub(crate) struct Wanted {
 pub(crate) struct Known(HashMap<DedupKey, Seq>);
 
 impl Wanted {
-    pub(crate) fn by<'a>(appends: impl IntoIterator<Item = &'a Append>) -> Self {
-        let mut wanted = Wanted::default();
-        for append in appends {
-            wanted.keys.extend(append.dedup);
-            wanted.sessions.extend(append.expect.as_ref().map(|expect| expect.session));
-            wanted.sessions.extend(append.events.iter().filter_map(|new| session_of(&new.event)));
-        }
-        wanted
-    }
-
     fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.sessions.is_empty()
     }
@@ -71,15 +61,16 @@ impl Index {
         while at.last < head.last {
             let mut entries = Vec::new();
             at = index.ledger.walk_some(at, AT_ONCE, |entry| entries.push(entry))?;
-            let sessions = entries.iter().filter_map(|entry| session_of(&entry.event)).collect();
-            index.ask(&seen, Wanted { keys: BTreeSet::new(), sessions })?;
+            let mut wanted = Wanted::default();
+            entries.iter().for_each(|entry| index.want_session(&mut wanted, session_of(&entry.event)));
+            index.ask(&seen, &wanted)?;
             entries.iter().for_each(|entry| index.add(entry));
         }
         Ok(index)
     }
 
     /// To be called before each batch.
-    pub(crate) fn look(&mut self, wanted: Wanted) -> Result<Known, StoreError> {
+    pub(crate) fn look(&mut self, batch: &[Append]) -> Result<Known, StoreError> {
         let seen = self.views.now();
         while let Some((seq, key)) = self.order.pop_front() {
             if seq > seen.last() {
@@ -94,18 +85,27 @@ impl Index {
         if self.versions.len() > VERSIONS && self.order.is_empty() && self.last <= seen.last() {
             self.versions.clear();
         }
-        self.ask(&seen, wanted)
+        let mut wanted = Wanted::default();
+        for append in batch {
+            let key = append.dedup.filter(|key| !self.scans.contains_key(key) && seen.perhaps(*key));
+            wanted.keys.extend(key);
+            self.want_session(&mut wanted, append.expect.as_ref().map(|expect| expect.session));
+            append.events.iter().for_each(|new| self.want_session(&mut wanted, session_of(&new.event)));
+        }
+        self.ask(&seen, &wanted)
+    }
+
+    fn want_session(&self, wanted: &mut Wanted, session: Option<SessionId>) {
+        wanted.sessions.extend(session.filter(|session| !self.versions.contains_key(session)));
     }
 
     /// Asks the views, or, if they cannot tell, the ledger: that takes a second for a million entries, but
     /// nobody is turned away for what can be made anew.
-    fn ask(&mut self, seen: &Arc<Snapshot>, mut wanted: Wanted) -> Result<Known, StoreError> {
-        wanted.keys.retain(|key| !self.scans.contains_key(key));
-        wanted.sessions.retain(|session| !self.versions.contains_key(session));
-        let (known, versions) = match ask_views(seen, &wanted) {
+    fn ask(&mut self, seen: &Snapshot, wanted: &Wanted) -> Result<Known, StoreError> {
+        let (known, versions) = match ask_views(seen, wanted) {
             Ok(found) => found,
             // Whoever mends the views knows of it.
-            Err(_) => self.ask_ledger(&wanted)?,
+            Err(_) => self.ask_ledger(wanted)?,
         };
         self.versions.extend(versions);
         Ok(Known(known))
@@ -159,8 +159,12 @@ impl Index {
 type Found = (HashMap<DedupKey, Seq>, HashMap<SessionId, u64>);
 
 fn ask_views(seen: &Snapshot, wanted: &Wanted) -> Result<Found, StoreError> {
-    let known = seen.scans(wanted.keys.iter().copied())?;
-    let mut versions = HashMap::new();
+    let (mut known, mut versions) = Found::default();
+    for key in &wanted.keys {
+        if let Some(seq) = seen.scan(*key)? {
+            known.insert(*key, seq);
+        }
+    }
     for session in &wanted.sessions {
         let version = seen.version(*session)?;
         if version > 0 {

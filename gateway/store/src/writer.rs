@@ -26,7 +26,7 @@ use crate::codec;
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::follow::Follower;
-use crate::index::{Index, Known, Wanted};
+use crate::index::{Index, Known};
 use crate::ledger::{Head, Ledger};
 use crate::queue::{Arrivals, Queue, queue};
 use crate::register::{self, Reseal};
@@ -206,7 +206,7 @@ impl Writer {
 
     /// Writes the batch in one transaction; on failure everything is as it was, but for the index.
     fn write(&mut self, batch: &[Append]) -> Result<Vec<Answer>, StoreError> {
-        let known = self.index.look(Wanted::by(batch))?;
+        let known = self.index.look(batch)?;
         let mut transaction = self.ledger.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
         let mut head = self.head;

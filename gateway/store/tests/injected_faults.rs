@@ -167,10 +167,10 @@ fn rows_that_only_readers_cannot_read_are_mended_although_nothing_is_written() {
     append(&store, vec![event, created()]);
     wait_for(&store, Seq(2));
     machine.garble("views.redb", 4_096);
-    assert!(store.views().now().scan(key).is_err());
-    let found = (0..5_000_000).find_map(|_| store.views().now().scan(key).ok());
-    assert_eq!(found, Some(Some(Seq(1))));
-    assert!(store.views().now().session(SESSION).unwrap().is_some());
+    assert!(store.views().now().session(SESSION).is_err());
+    let found = (0..5_000_000).find_map(|_| store.views().now().session(SESSION).ok());
+    assert!(found.flatten().is_some());
+    assert_eq!(store.views().now().scan(key).unwrap(), Some(Seq(1)));
 }
 
 #[test]

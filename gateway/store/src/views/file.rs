@@ -22,6 +22,7 @@ use rollcall_domain::state::State;
 use super::doubts::Doubts;
 use super::near::{Near, first_day};
 use super::rows::{PARTS_PLACE, PLACE, Place as Reached, value, write, write_parts};
+use super::scans::Scans;
 use super::snapshot::Snapshot;
 use super::tables::{BY_DATE, MEETINGS, META, OPEN, PARTS, day, each};
 use super::working::Working;
@@ -53,6 +54,7 @@ pub(crate) struct ViewsFile {
     /// What was in use before, for those who read it, while the rows are made anew.
     before: Option<Database>,
     working: Working,
+    scans: Scans,
     reached: Reached,
     /// Of those who read what is in use.
     doubts: Doubts,
@@ -167,9 +169,10 @@ impl ViewsFile {
         (state.campus, state.office) = (campus.into(), office.into());
         (state.last, state.last_at) = (reached.last, reached.last_at);
         let working = Working::new(state, load_near(&read, reached.last_at.map_or(Date::MIN, first_day))?);
+        let scans = Scans::load(&read)?;
         let (database, before) = (Some(database), None);
         let doubts = Doubts::default();
-        Ok(ViewsFile { place, database, before, working, reached, doubts, volatile: false })
+        Ok(ViewsFile { place, database, before, working, scans, reached, doubts, volatile: false })
     }
 
     fn database(&self) -> Result<&Database, StoreError> {
@@ -192,6 +195,7 @@ impl ViewsFile {
             near: self.working.near.clone(),
             place: self.reached.clone(),
             read: self.database()?.begin_read()?,
+            scans: self.scans.clone(),
             doubts: self.doubts.clone(),
         })
     }
@@ -215,6 +219,7 @@ impl ViewsFile {
         let durability = if lasting { Durability::Immediate } else { Durability::None };
         transaction.set_durability(durability).map_err(redb::Error::from)?;
         write(&transaction, &self.working, &reached)?;
+        let added = self.scans.write(&transaction, &self.working.state.scans)?;
         if lasting {
             write_parts(&transaction, &self.working, &reached)?;
         }
@@ -222,6 +227,7 @@ impl ViewsFile {
         if lasting {
             self.working.kept = (self.working.state.campus.clone(), self.working.state.office.clone());
         }
+        self.scans.written(added);
         self.working.written();
         self.reached = reached;
         self.volatile = !lasting;

@@ -16,6 +16,7 @@ mod doubts;
 mod file;
 mod near;
 mod rows;
+mod scans;
 mod snapshot;
 mod statistics;
 mod tables;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use redb::{ReadableTable as _, Table, WriteTransaction};
+use redb::{Table, WriteTransaction};
 use rollcall_domain::event::UpstreamEvent;
 use rollcall_domain::ids::{Seq, SessionId, StudentId};
 use rollcall_domain::moment::Moment;
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::statistics;
 use super::tables::{
-    BY_CLASS, BY_DATE, BY_STUDENT, CONFLICTS, DELIVERIES, Day, MEETINGS, META, OPEN, PARTS, RECORDS, SCANS,
-    UNMATCHED, day, scan_key,
+    BY_CLASS, BY_DATE, BY_STUDENT, CONFLICTS, DELIVERIES, Day, MEETINGS, META, OPEN, PARTS, RECORDS,
+    UNMATCHED, day,
 };
 use super::touched::TouchedSession;
 use super::working::Working;
@@ -27,7 +27,7 @@ use crate::error::StoreError;
 use crate::ledger::Head;
 
 /// The format of the rows; views of another one are made anew. In those of format 1, tallies may be wrong.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// A row of [`META`]: how far the rows are.
 pub(crate) const PLACE: &str = "place";
 /// A row of [`META`]: how far campus and office are.
@@ -60,20 +60,13 @@ pub struct Delivery {
     pub dead: bool,
 }
 
-/// Writes everything that was touched.
+/// Writes everything that was touched, but for scans.
 pub(crate) fn write(
     transaction: &WriteTransaction,
     working: &Working,
     place: &Place,
 ) -> Result<(), StoreError> {
     transaction.open_table(META)?.insert(PLACE, bytes(place)?.as_slice())?;
-    let mut scans = transaction.open_table(SCANS)?;
-    for (key, seq) in &working.state.scans {
-        let key = scan_key(*key);
-        if scans.get(key)?.is_none() {
-            scans.insert(key, seq.0)?;
-        }
-    }
     let mut unmatched = transaction.open_table(UNMATCHED)?;
     for seq in &working.touched.settled {
         unmatched.remove(seq.0)?;

@@ -5,7 +5,6 @@
 //!
 //! Refuses: being kept for long. It holds on to the rows that it shows, also to those since replaced.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -27,9 +26,10 @@ use rollcall_domain::session::{Meeting, Session};
 use super::doubts::Doubts;
 use super::near::{Near, days_around, first_day};
 use super::rows::{Delivery, Place, records_of, session, value};
+use super::scans::Scans;
 use super::tables::{
     BY_CLASS, BY_DATE, BY_STUDENT, CONFLICTS, DELIVERIES, MEETINGS, RECORDS, SCANS, STATISTICS, UNMATCHED,
-    day, scan_key,
+    day,
 };
 use crate::caught::caught;
 use crate::error::StoreError;
@@ -41,6 +41,7 @@ pub struct Snapshot {
     pub(super) near: Arc<Near>,
     pub(super) place: Place,
     pub(super) read: ReadTransaction,
+    pub(super) scans: Scans,
     pub(super) doubts: Doubts,
 }
 
@@ -190,24 +191,15 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read.
     pub fn scan(&self, key: DedupKey) -> Result<Option<Seq>, StoreError> {
-        Ok(self.scans([key])?.remove(&key))
+        if !self.scans.perhaps(key) {
+            return Ok(None);
+        }
+        self.look(|read| self.scans.find(&read.open_table(SCANS)?, key, self.last()))
     }
 
-    /// Those of many scans and uploads that are stored.
-    pub(crate) fn scans(
-        &self,
-        keys: impl IntoIterator<Item = DedupKey>,
-    ) -> Result<HashMap<DedupKey, Seq>, StoreError> {
-        self.look(|read| {
-            let table = read.open_table(SCANS)?;
-            let mut found = HashMap::new();
-            for key in keys {
-                if let Some(seq) = table.get(scan_key(key))? {
-                    found.insert(key, Seq(seq.value()));
-                }
-            }
-            Ok(found)
-        })
+    /// False if this scan or upload is surely not stored.
+    pub(crate) fn perhaps(&self, key: DedupKey) -> bool {
+        self.scans.perhaps(key)
     }
 
     /// Scans that marked nobody and are not settled, from a sequence on.

@@ -5,7 +5,8 @@
 
 use jiff::civil::Date;
 use redb::TableDefinition;
-use rollcall_domain::scan::DedupKey;
+
+use super::scans::BlockId;
 
 /// A calendar day as a number whose order is that of days: 20261121.
 pub(crate) type Day = i32;
@@ -35,8 +36,12 @@ pub(crate) const BY_STUDENT: TableDefinition<'_, (u64, Day, u64), ()> = TableDef
 /// Sessions that are open. All of them: they may be older than what is held in memory.
 pub(crate) const OPEN: TableDefinition<'_, u64, ()> = TableDefinition::new("open");
 
-/// A scan's or an upload's key -> the event that has it. Looked up one at a time.
-pub(crate) const SCANS: TableDefinition<'_, [u8; 16], u64> = TableDefinition::new("scans");
+/// Block of a run of keys ([`super::scans`]) -> keys of scans and uploads, with the events that have them.
+/// Looked up one at a time; all of them at the start.
+pub(crate) const SCANS: TableDefinition<'_, BlockId, &[u8]> = TableDefinition::new("scans");
+
+/// Sequence -> the key of the scan or upload in that event, if it is in no run yet. All of them at the start.
+pub(crate) const RECENT_SCANS: TableDefinition<'_, u64, [u8; 16]> = TableDefinition::new("recent_scans");
 
 /// Sequence -> a scan that marked nobody and is not settled. In the order in which they came.
 pub(crate) const UNMATCHED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("unmatched");
@@ -57,8 +62,20 @@ pub(crate) const DELIVERIES: TableDefinition<'_, (&str, u64, u64), &[u8]> =
 macro_rules! each {
     ($call:ident) => {
         $call!(
-            META, PARTS, MEETINGS, RECORDS, BY_DATE, BY_CLASS, BY_STUDENT, OPEN, SCANS, UNMATCHED, CONFLICTS,
-            STATISTICS, DELIVERIES
+            META,
+            PARTS,
+            MEETINGS,
+            RECORDS,
+            BY_DATE,
+            BY_CLASS,
+            BY_STUDENT,
+            OPEN,
+            SCANS,
+            RECENT_SCANS,
+            UNMATCHED,
+            CONFLICTS,
+            STATISTICS,
+            DELIVERIES
         )
     };
 }
@@ -66,8 +83,4 @@ pub(crate) use each;
 
 pub(crate) fn day(date: Date) -> Day {
     i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day())
-}
-
-pub(crate) fn scan_key(key: DedupKey) -> [u8; 16] {
-    key.bytes()
 }

@@ -1,0 +1,120 @@
+//! Which keys were never seen, told from memory.
+//!
+//! Promises: what was added is never denied; of what was not, a few in a thousand are not denied either, and
+//! have to be looked up; two bytes a key.
+//!
+//! Refuses: forgetting a key.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Keys of the first part; each further part takes twice as many.
+const FIRST: usize = 65_536;
+const BITS_PER_KEY: usize = 16;
+/// Bits that stand for a key, all of them in one block.
+const BITS: u32 = 7;
+/// Words of a block: what the processor fetches at once.
+const WORDS: usize = 8;
+
+#[repr(align(64))]
+#[derive(Default)]
+struct Block([AtomicU64; WORDS]);
+
+struct Part {
+    blocks: Box<[Block]>,
+    keys: AtomicUsize,
+    room: usize,
+    next: OnceLock<Box<Part>>,
+}
+
+/// Keys are hashes, so that any of their bits are as good as others.
+pub(super) struct Filter(Part);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Filter(Part::new(FIRST))
+    }
+}
+
+impl Part {
+    fn new(room: usize) -> Self {
+        let blocks = (room * BITS_PER_KEY).div_ceil(WORDS * 64);
+        let blocks = std::iter::repeat_with(Block::default).take(blocks).collect();
+        Part { blocks, keys: AtomicUsize::new(0), room, next: OnceLock::new() }
+    }
+
+    fn block(&self, halves: (u64, u64)) -> Option<&Block> {
+        self.blocks.get(scaled(halves.0, self.blocks.len()))
+    }
+}
+
+impl Filter {
+    /// To be called by one thread at a time.
+    pub(super) fn add(&self, key: &[u8; 16]) {
+        let mut part = &self.0;
+        while part.keys.load(Ordering::Relaxed) >= part.room {
+            part = part.next.get_or_init(|| Box::new(Part::new(part.room * 2)));
+        }
+        part.keys.fetch_add(1, Ordering::Relaxed);
+        let halves = halves(key);
+        let Some(Block(words)) = part.block(halves) else { return };
+        for (word, bit) in bits(halves.1) {
+            if let Some(word) = words.get(word) {
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether the key may have been added.
+    pub(super) fn perhaps(&self, key: &[u8; 16]) -> bool {
+        let halves = halves(key);
+        std::iter::successors(Some(&self.0), |part| part.next.get().map(AsRef::as_ref)).any(|part| {
+            part.block(halves).is_some_and(|Block(words)| {
+                let is_set = |word: usize, bit| {
+                    words.get(word).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+                };
+                bits(halves.1).all(|(word, bit)| is_set(word, bit))
+            })
+        })
+    }
+}
+
+/// Where a hash falls among so many places, in the order of hashes.
+pub(super) fn scaled(hash: u64, places: usize) -> usize {
+    let place = (u128::from(hash) * (places as u128)) >> 64;
+    usize::try_from(place).unwrap_or_default()
+}
+
+/// A key in two numbers, in the order of keys.
+pub(super) fn halves(key: &[u8; 16]) -> (u64, u64) {
+    let both = u128::from_be_bytes(*key);
+    ((both >> 64) as u64, both as u64)
+}
+
+/// Nine bits of the hash for each: a word of the block, and a bit of it.
+fn bits(hash: u64) -> impl Iterator<Item = (usize, u64)> {
+    (0..BITS).map(move |number| {
+        let place = (hash >> (number * 9)) & 511;
+        ((place >> 6) as usize, 1 << (place & 63))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u64) -> [u8; 16] {
+        *blake3::hash(&number.to_le_bytes()).as_bytes().first_chunk().unwrap()
+    }
+
+    #[test]
+    fn what_was_added_is_never_denied_and_little_else_is_not() {
+        let filter = Filter::default();
+        assert!(!filter.perhaps(&key(0)));
+        // Three parts.
+        (0..400_000).for_each(|number| filter.add(&key(number)));
+        assert!((0..400_000).all(|number| filter.perhaps(&key(number))));
+        let wrong = (400_000..500_000).filter(|number| filter.perhaps(&key(*number))).count();
+        assert!(wrong < 600, "{wrong} of 100,000");
+    }
+}

@@ -87,8 +87,8 @@ pub(super) fn scaled(hash: u64, places: usize) -> usize {
 
 /// A key in two numbers, in the order of keys.
 pub(super) fn halves(key: &[u8; 16]) -> (u64, u64) {
-    let both = u128::from_be_bytes(*key);
-    ((both >> 64) as u64, both as u64)
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *key;
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p]))
 }
 
 /// Nine bits of the hash for each: a word of the block, and a bit of it.

@@ -20,10 +20,15 @@ mod run;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use rollcall_config::Environment;
 
 use crate::cli::{Cli, Command, Unbuilt};
 use crate::exit::Exit;
+
+/// Scans are many small pieces of memory that one thread makes and another lets go.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let (command, place) = match Cli::from_line().and_then(Cli::resolve) {

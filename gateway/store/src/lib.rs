@@ -7,8 +7,8 @@
 //! room that names the storage engine.
 //!
 //! The way of an append: [`Store::append`] puts it into a bounded queue; the writer drains what has
-//! gathered into one transaction, commits, hands the entries to the [`Views`], and then tells everyone
-//! who waits. Whoever wants to read what they wrote waits for the views to have seen it.
+//! gathered into one transaction, commits, tells everyone who waits, and hands the entries to the
+//! [`Views`]. Whoever wants to read what they wrote waits for the views to have seen it.
 
 mod append;
 mod archive;

@@ -281,7 +281,6 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| (self.parts.on_commit)(commit))).is_err() {
                 tracing::error!("what is told of every commit panicked; please report this");
             }
-            self.parts.follower.follow(self.head, written);
         }
         for (append, answer) in batch.into_iter().zip(answers) {
             let appended = match answer {
@@ -296,6 +295,11 @@ impl Writer {
                 },
             };
             complete(append, appended);
+        }
+        // Last, so that those who wait are not kept from the processor by the views; what they want to see
+        // they wait for.
+        if !written.is_empty() {
+            self.parts.follower.follow(self.head, written);
         }
     }
 

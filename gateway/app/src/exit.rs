@@ -17,14 +17,20 @@ pub(crate) enum Exit {
     NotBuilt,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
             Exit::Done => 0,
             Exit::CheckFailed => 1,
             Exit::WrongUsage => 2,
             Exit::NotStarted => 3,
             Exit::NotBuilt => 4,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
     }
 }

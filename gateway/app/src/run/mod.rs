@@ -9,6 +9,7 @@ mod demo;
 mod reload;
 mod signals;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use actix_web::rt::System;
@@ -68,7 +69,11 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
         gateway.introduce().await?;
         let mut reloader = Reloader::new(file, environment, loaded, log);
         serve(&mut signals, &mut reloader).await;
-        stop(&mut signals, gateway, folder, clock.as_ref()).await;
+        let parts = async {
+            gateway.stop().await;
+            drop(folder);
+        };
+        stop(&mut signals, parts, clock.as_ref()).await;
         Ok(())
     })
 }
@@ -138,14 +143,71 @@ async fn serve(signals: &mut Signals, reloader: &mut Reloader) {
     }
 }
 
-/// Ends every part, unless somebody loses patience.
-async fn stop(signals: &mut Signals, gateway: Gateway, folder: DataFolder, clock: &dyn Clock) {
-    let parts = async {
-        gateway.stop().await;
-        drop(folder);
-    };
+/// Waits until every part has ended, unless somebody loses patience: then the process ends here, since a
+/// thread that waits for a disk cannot be stopped. What was acknowledged is on disk by then.
+async fn stop(signals: &mut Signals, parts: impl Future<Output = ()>, clock: &dyn Clock) {
     tokio::select! {
-        () = signals.interrupted() => warn!("rollcall stops at once, without waiting for its parts"),
+        () = signals.interrupted() => {
+            warn!("rollcall stops at once, without waiting for its parts");
+            std::io::stderr().flush().ok();
+            std::process::exit(Exit::Done.code().into());
+        }
         () = parts => info!(ran_seconds = clock.monotonic().as_secs(), "rollcall has stopped"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rustix::process::{Signal as Raw, getpid, kill_process};
+
+    use super::*;
+
+    /// Set for the process that is to be ended.
+    const STUCK: &str = "ROLLCALL_TEST_OF_A_STUCK_PART";
+    /// Far longer than it takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Stops a gateway of which one part waits for a disk that never answers.
+    fn stop_what_is_stuck() {
+        System::new().block_on(async {
+            let mut signals = Signals::listen().unwrap();
+            let (begun, waits) = tokio::sync::oneshot::channel();
+            let stuck = tokio::task::spawn_blocking(move || {
+                begun.send(()).unwrap();
+                loop {
+                    std::thread::park();
+                }
+            });
+            let parts = async {
+                waits.await.unwrap();
+                kill_process(getpid(), Raw::INT).unwrap();
+                stuck.await.unwrap();
+            };
+            stop(&mut signals, parts, &RealClock::new()).await;
+        });
+    }
+
+    #[test]
+    fn a_second_ctrl_c_ends_it_at_once_also_while_a_part_waits_for_the_disk() {
+        if std::env::var_os(STUCK).is_some() {
+            return stop_what_is_stuck();
+        }
+        let name = "run::tests::a_second_ctrl_c_ends_it_at_once_also_while_a_part_waits_for_the_disk";
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name]).env(STUCK, "1").stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let process = rustix::process::Pid::from_child(&child);
+        let (sender, ended) = channel();
+        let waiting = std::thread::spawn(move || sender.send(child.wait().unwrap()));
+        let status = ended.recv_timeout(PATIENCE);
+        if status.is_err() {
+            kill_process(process, Raw::KILL).unwrap();
+        }
+        waiting.join().unwrap().ok();
+        assert_eq!(status.unwrap().code(), Some(0));
     }
 }

@@ -1,7 +1,7 @@
 // Fills the page of one session as marks are committed.
 //
 // Promises: what is shown is what the gateway last said; when a frame is missing, or the connection is,
-// the page says so and asks for everything anew.
+// the page says so and asks for everything anew; while nothing can be saved it does not say that it is live.
 //
 // Refuses: deciding. A press asks the gateway (marking.js); the mark itself comes back over /ws.
 
@@ -16,6 +16,7 @@ const CONNECTED = {
   scheduled: "Not open yet", open: "Live", closed: "Closed; what is changed later still appears here",
   locked: "Locked; what the office changes still appears here", cancelled: "Cancelled",
 };
+const UNSAVED = "Nothing can be saved now; tell the admin. This page goes on by itself once it can.";
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15000;
 // A connection that was cut without a word looks open to a browser, so the gateway is asked now and then.
@@ -36,15 +37,18 @@ let current = null;
 // The sequence of the last frame; nothing while a snapshot is on its way.
 let seen = null;
 let wait = FIRST_WAIT;
+// What is complained of is over once the page is connected again.
+let passes = false;
 
 function say(state, text) {
   link.dataset.state = state;
   link.textContent = text;
 }
 
-function complain(text) {
+function complain(text, isPassing = false) {
   alertBox.textContent = text;
   alertBox.hidden = !text;
+  passes = isPassing;
 }
 
 function lineOf(row) {
@@ -125,11 +129,13 @@ function heard(socket, frame) {
       wait = FIRST_WAIT;
       showSnapshot(frame.data);
       connected();
-      complain("");
+      if (passes) complain("");
       return;
     case "ERROR":
-      // All this page asks for is to watch, so it does not watch any more.
-      lost(socket, frame.data.message);
+      // The gateway sends a snapshot when it can save again. Otherwise, as all that this page asks for is to
+      // watch, it does not watch any more.
+      if (frame.data.code === "storage_unavailable") say("off", UNSAVED);
+      else lost(socket, frame.data.message);
       return;
     case "DONE":
       return;

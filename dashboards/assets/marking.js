@@ -1,8 +1,8 @@
 // Sends the marks that are pressed on the page of a session.
 //
 // Promises: every press is answered, by the gateway or by words: one that gets no answer in time is given
-// back; where the gateway wants to know why, the page asks; what was wrong with an earlier press is gone
-// once a later one went well.
+// back; where the gateway wants to know why, the page asks; why a press was refused stays until a later one
+// goes well.
 //
 // Refuses: showing the mark. That comes back over /ws, like everybody else's.
 
@@ -44,6 +44,11 @@ function wantsToKnowWhy(problem, wish) {
   return problem?.code === "validation_failed" && !problem.errors && !wish.reason;
 }
 
+// Whether the page itself will show what came of the press, once it is connected again.
+function isUnanswered(error) {
+  return error.name === "TimeoutError" || error instanceof TypeError;
+}
+
 function words(error) {
   if (error.name === "TimeoutError") return UNANSWERED;
   return error instanceof TypeError ? UNREACHED : error.message;
@@ -75,7 +80,7 @@ export function listen(lines, session, { complain, signIn }) {
     try {
       if (await ask(wish, title, signIn)) complain("");
     } catch (error) {
-      complain(words(error));
+      complain(words(error), isUnanswered(error));
     } finally {
       form.removeAttribute("aria-busy");
     }

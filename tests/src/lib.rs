@@ -9,5 +9,7 @@
 
 pub mod browser;
 pub mod campus;
+#[path = "../../gateway/api/tests/common/disk.rs"]
+pub mod disk;
 pub mod gateway;
 pub mod portal;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use rollcall_tests::browser::Browser;
 use rollcall_tests::campus::Campus;
+use rollcall_tests::disk::Disk;
 use rollcall_tests::gateway::{Gateway, Signal, rollcall};
 
 fn start(campus: &Campus, http: &str) -> Gateway {
@@ -40,6 +41,32 @@ fn a_screen_says_when_the_gateway_is_gone_or_silent_and_comes_back_with_it() {
     gateway.end();
     let _gateway = start(&campus, &http);
     browser.find("#username");
+}
+
+#[test]
+fn a_screen_says_when_nothing_can_be_saved_and_goes_on_by_itself() {
+    let campus = Campus::new();
+    let disk = Disk::under(&campus.folder.path().join("data"));
+    let gateway = start(&campus, "127.0.0.1:0");
+    let browser = Browser::start();
+    browser.open_the_session(gateway.http());
+    disk.fail();
+    let line = "#lines .line:last-of-type";
+    browser.click(&format!("{line} [value=present]"));
+    browser.find("#link[data-state=off]");
+    let said = "Nothing can be saved now; tell the admin. This page goes on by itself once it can.";
+    assert_eq!(browser.texts("#link"), [said]);
+    let refused = "The gateway cannot use its disk now: tell the admin, and look whether this was saved before you try again.";
+    browser.find("#alert:not([hidden])");
+    assert_eq!(browser.texts("#alert"), [refused]);
+
+    disk.mend();
+    browser.find("#link[data-state=on]");
+    // Nobody has read it yet, as far as anybody knows.
+    assert_eq!(browser.texts("#alert"), [refused]);
+    browser.click(&format!("{line} [value=present]"));
+    browser.find(&format!("{line}[data-mark=present]"));
+    browser.find("#alert[hidden]");
 }
 
 /// WebDriver's name of the Enter key.

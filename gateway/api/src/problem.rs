@@ -38,7 +38,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("too_large", 413, "The request is too large"),
     ("validation_failed", 422, "Something is not right"),
     ("too_many_attempts", 429, "Too many attempts"),
-    ("storage_unavailable", 503, "The store cannot be used now"),
+    ("storage_unavailable", 503, "The gateway cannot use its disk now"),
     ("clock_in_doubt", 503, "The clock is in doubt"),
     ("busy", 503, "The gateway is busy"),
 ];
@@ -165,10 +165,12 @@ impl From<Refusal> for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         let detail = error.to_string();
+        // For people who cannot know what a store is, and whose press may be on disk all the same.
+        let unsaved = "tell the admin, and look whether this was saved before you try again";
         match error {
             CommandError::Refused(refusal) => refusal.into(),
             CommandError::NoSuchSession => Problem::new("not_found", detail),
-            CommandError::StorageUnavailable => Problem::new("storage_unavailable", detail),
+            CommandError::StorageUnavailable => Problem::new("storage_unavailable", unsaved),
             CommandError::Busy => Problem::new("busy", detail),
         }
     }
@@ -177,7 +179,7 @@ impl From<CommandError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request could not read the store");
-        Problem::new("storage_unavailable", "the store cannot be read now; try again in a moment")
+        Problem::new("storage_unavailable", "this cannot be read; tell the admin, and try again in a moment")
     }
 }
 

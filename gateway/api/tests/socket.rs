@@ -4,7 +4,8 @@ mod common;
 
 use common::client::WebSocket;
 use common::{
-    ADAS_CLASS, ADAS_SESSION, HOSTILE, append, impatient, session, set_user, with_gateway, with_options,
+    ADAS_CLASS, ADAS_SESSION, HOSTILE, append, impatient, session, set_user, with_disk, with_gateway,
+    with_options,
 };
 use rollcall_domain::people::User;
 use rollcall_store::Append;
@@ -43,6 +44,44 @@ fn a_gateway_that_stops_sends_its_screens_away() {
         assert_eq!(screen.close_code().await, Some(1001));
         let mut late = gateway.screen("emmy").await;
         assert_eq!(late.close_code().await, Some(1001));
+    });
+}
+
+#[test]
+fn while_nothing_can_be_saved_screens_are_told_and_afterwards_they_begin_anew() {
+    with_disk(async |gateway, disk| {
+        let ada = gateway.token("ada").await;
+        let path = format!("/ws?token={ada}");
+        let connect = async || WebSocket::connect(gateway.address, &path, &[]).await.ok().unwrap();
+        let target = json!({"sessionId": ADAS_SESSION});
+        let mut screen = connect().await;
+        screen.send("SUBSCRIBE", target.clone()).await;
+        assert_eq!(screen.next().await["event"], "SNAPSHOT");
+
+        disk.fail();
+        let open = format!("/api/v1/attendance/sessions/{ADAS_SESSION}/open");
+        let refused = gateway.post(&open, &ada, &json!(null)).await;
+        assert_eq!((refused.status, refused.problem().as_str()), (503, "storage_unavailable"));
+        let told = screen.next().await;
+        assert_eq!((&told["event"], &told["data"]["code"]), (&json!("ERROR"), &json!("storage_unavailable")));
+        let mut late = connect().await;
+        assert_eq!(late.next().await["data"]["code"], "storage_unavailable");
+        late.send("SUBSCRIBE", target).await;
+        assert_eq!(late.next().await["data"]["code"], "storage_unavailable");
+
+        disk.mend();
+        for screen in [&mut screen, &mut late] {
+            let mut frame = screen.next().await;
+            while frame["event"] == "ERROR" {
+                frame = screen.next().await;
+            }
+            assert_eq!(
+                (&frame["event"], &frame["data"]["status"]),
+                (&json!("SNAPSHOT"), &json!("scheduled"))
+            );
+        }
+        gateway.post(&open, &ada, &json!(null)).await;
+        assert_eq!(screen.next().await["event"], "SESSION_STATUS");
     });
 }
 

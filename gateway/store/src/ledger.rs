@@ -181,6 +181,11 @@ impl Ledger {
         }
     }
 
+    pub(crate) async fn until_down(&self) {
+        // The sender lives in `self`, so there is always an end to wait for.
+        self.up.subscribe().wait_for(|up| *up != State::Up).await.ok();
+    }
+
     pub(crate) fn set_last(&self, last: Seq) {
         self.last.store(last.0, Ordering::Release);
     }

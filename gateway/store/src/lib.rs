@@ -240,6 +240,11 @@ impl Store {
         self.ledger.until_up().await
     }
 
+    /// Returns once appends are not written any more, for now or for good.
+    pub async fn until_down(&self) {
+        self.ledger.until_down().await;
+    }
+
     /// The last sequence on disk; the views may be on their way there.
     pub fn last(&self) -> Seq {
         self.ledger.last()

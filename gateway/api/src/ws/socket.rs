@@ -5,9 +5,12 @@
 //! A screen that reads slowly fills its watch's queue; the session then drops the watch rather than wait.
 //! That shows here as an end of the queue: the screen gets a fresh snapshot instead of what it missed,
 //! and when that happens again and again, a close that says "try again later".
+//!
+//! While the store cannot write, a screen is told `storage_unavailable`, also behind a snapshot that it still
+//! gets; whatever it asked to watch begins with a fresh snapshot when the store is back.
 
-use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{pending, poll_fn};
 use std::task::Poll;
 
 use actix_web::rt::time::{interval, timeout};
@@ -37,6 +40,8 @@ const QUEUE: usize = 256;
 const BEHIND: u8 = 3;
 const WATCHES: usize = 16;
 pub(super) const LARGEST_MESSAGE: usize = 16 * 1024;
+/// The contract's code for a store that cannot write.
+const STORE_DOWN: &str = "storage_unavailable";
 /// The contract's code for a token that has expired.
 const SIGNED_OUT: u16 = 4401;
 
@@ -58,6 +63,10 @@ pub(super) struct Socket {
     who: SignedIn,
     out: actix_ws::Session,
     watching: BTreeMap<SessionId, Watching>,
+    /// Asked for, and not to be had while the store is down.
+    missed: BTreeSet<SessionId>,
+    /// What the screen was last told about the store.
+    store_is_up: bool,
     unread: Unread,
     silent: u8,
     behind: u8,
@@ -66,7 +75,17 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(api: Api, (who, out): (SignedIn, actix_ws::Session), unread: Unread) -> Self {
         api.metrics().screen_came();
-        Socket { api, who, out, watching: BTreeMap::new(), unread, silent: 0, behind: 0 }
+        Socket {
+            api,
+            who,
+            out,
+            watching: BTreeMap::new(),
+            missed: BTreeSet::new(),
+            store_is_up: true,
+            unread,
+            silent: 0,
+            behind: 0,
+        }
     }
 
     pub(super) async fn run(mut self, stream: MessageStream) {
@@ -84,6 +103,7 @@ impl Socket {
                     None => Err(End::Gone),
                 },
                 (session, frame) = next(&mut self.watching) => self.told(session, frame).await,
+                () = turn(&self.api, self.store_is_up) => self.store_turned().await,
                 _ = pings.tick() => self.ping().await,
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     Err(End::Close(CloseCode::Away, "the gateway stops"))
@@ -127,9 +147,19 @@ impl Socket {
     async fn ping(&mut self) -> Step {
         self.is_signed_in()?;
         for session in self.watching.keys().copied().collect::<Vec<_>>() {
-            if let Err(problem) = may_watch(&self.api, &self.who, session) {
-                self.watching.remove(&session);
-                self.say(frames::error(&problem.into())).await?;
+            match may_watch(&self.api, &self.who, session) {
+                // What cannot be read now was allowed a moment ago.
+                Err(problem) if problem.code() != STORE_DOWN => {
+                    self.forget(session);
+                    self.say(frames::error(&problem.into())).await?;
+                }
+                _ => {}
+            }
+        }
+        // It was the views that could not be read, or the store was down for too short a time to be seen.
+        if self.store_is_up {
+            for session in self.missed.clone() {
+                self.begin_again(session).await?;
             }
         }
         self.behind = 0;
@@ -172,7 +202,8 @@ impl Socket {
                 self.watch(session).await?;
             }
             Asked::Unsubscribe(target) => {
-                self.watching.remove(&target.session(&self.api, &self.who)?);
+                let session = target.session(&self.api, &self.who)?;
+                self.forget(session);
             }
             Asked::Mark(one) => {
                 let session = one.target.session(&self.api, &self.who)?.to_string();
@@ -197,22 +228,44 @@ impl Socket {
 
     /// Begins to watch, or begins again: the next frame is a snapshot.
     async fn watch(&mut self, session: SessionId) -> Result<(), Problem> {
-        let class = may_watch(&self.api, &self.who, session)?;
-        if self.watching.len() >= WATCHES && !self.watching.contains_key(&session) {
+        let is_new = !self.watching.contains_key(&session) && !self.missed.contains(&session);
+        if is_new && self.watching.len() + self.missed.len() >= WATCHES {
             return Err(Problem::new(
                 "conflict",
                 format!("one connection watches at most {WATCHES} sessions"),
             ));
         }
+        self.forget(session);
+        match self.frames_of(session).await {
+            Ok(watching) => drop(self.watching.insert(session, watching)),
+            Err(problem) => {
+                if problem.code() == STORE_DOWN {
+                    self.missed.insert(session);
+                }
+                return Err(problem);
+            }
+        }
+        Ok(())
+    }
+
+    async fn frames_of(&self, session: SessionId) -> Result<Watching, Problem> {
+        let class = may_watch(&self.api, &self.who, session)?;
         let (to, frames) = mpsc::channel(QUEUE);
         self.api.watch(Watch { session, to }).await?;
-        self.watching.insert(session, Watching { class, frames });
-        Ok(())
+        Ok(Watching { class, frames })
+    }
+
+    fn forget(&mut self, session: SessionId) {
+        self.watching.remove(&session);
+        self.missed.remove(&session);
     }
 
     async fn told(&mut self, session: SessionId, frame: Option<Frame>) -> Step {
         match frame {
-            Some(Frame::Snapshot(snapshot)) => self.say(frames::snapshot(&snapshot)).await,
+            Some(Frame::Snapshot(snapshot)) => {
+                self.say(frames::snapshot(&snapshot)).await?;
+                if self.store_is_up { Ok(()) } else { self.say_down().await }
+            }
             Some(Frame::Delta(delta)) => self.tell(session, &delta).await,
             None => self.fell_behind(session).await,
         }
@@ -237,6 +290,24 @@ impl Socket {
         Ok(())
     }
 
+    /// The store has gone down, or come back, since the screen was told of it.
+    async fn store_turned(&mut self) -> Step {
+        self.store_is_up = !self.store_is_up;
+        if !self.store_is_up {
+            return self.say_down().await;
+        }
+        let all: BTreeSet<SessionId> = self.watching.keys().chain(&self.missed).copied().collect();
+        for session in all {
+            self.begin_again(session).await?;
+        }
+        Ok(())
+    }
+
+    async fn say_down(&mut self) -> Step {
+        self.say(frames::error(&Problem::new(STORE_DOWN, "nothing can be saved now; tell the admin").into()))
+            .await
+    }
+
     async fn fell_behind(&mut self, session: SessionId) -> Step {
         self.behind = self.behind.saturating_add(1);
         if self.behind > BEHIND {
@@ -247,7 +318,6 @@ impl Socket {
     }
 
     async fn begin_again(&mut self, session: SessionId) -> Step {
-        self.watching.remove(&session);
         match self.watch(session).await {
             Ok(()) => Ok(()),
             Err(problem) => self.say(frames::error(&problem.into())).await,
@@ -267,6 +337,16 @@ fn unreadable(error: &ProtocolError) -> End {
         ProtocolError::Io(_) => End::Gone,
         ProtocolError::Overflow => End::Close(CloseCode::Size, "this message is too large"),
         _ => End::Close(CloseCode::Protocol, "this is not the WebSocket protocol"),
+    }
+}
+
+/// Returns when the store is no longer as the screen was told.
+async fn turn(api: &Api, store_is_up: bool) {
+    if store_is_up {
+        api.store().until_down().await;
+    } else if api.store().until_up().await.is_err() {
+        // It is closed, and so is this connection in a moment.
+        pending::<()>().await;
     }
 }
 

@@ -13,8 +13,10 @@
 )]
 
 pub mod client;
+pub mod disk;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ use rollcall_domain::timetable::Plan;
 use rollcall_store::{Append, Appended, Credential, RootKey, Store};
 use tempfile::TempDir;
 
+use self::disk::Disk;
+
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const KEY: [u8; 32] = [7; 32];
 pub const HOSTILE: &str = "<script>alert('1')</script> \"O'Neil\" & Co";
@@ -49,6 +53,10 @@ pub const ADAS_CLASS: &str = "MATH-1";
 pub struct StillClock(Mutex<Moment>);
 
 impl StillClock {
+    fn new() -> Self {
+        StillClock(Mutex::new("2026-11-23T09:00:00Z".parse().unwrap()))
+    }
+
     pub fn go_on(&self, minutes_on: u32) {
         let mut now = self.0.lock().unwrap();
         *now = now.plus(minutes(minutes_on));
@@ -101,6 +109,21 @@ pub fn with_gateway<F: Future<Output = ()>>(pages: fn(&mut ServiceConfig), test:
     with_options(pages, |_| {}, test);
 }
 
+/// Runs a test against a gateway whose disk can fail.
+pub fn with_disk<F: Future<Output = ()>>(test: impl FnOnce(Gateway, Disk) -> F) {
+    actix_web::rt::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(StillClock::new());
+        let (metrics, store) = open(folder.path(), &clock);
+        fill(&store, clock.now()).await;
+        store.close();
+        drop((metrics, store));
+        let disk = Disk::under(folder.path());
+        let opened = open(folder.path(), &clock);
+        test(serve(folder, clock, opened, |_| {}, |_| {}), disk).await;
+    });
+}
+
 /// Runs a test against a gateway with other options.
 pub fn with_options<F: Future<Output = ()>>(
     pages: fn(&mut ServiceConfig),
@@ -119,16 +142,30 @@ pub fn impatient(options: &mut Options) {
 
 async fn start(pages: fn(&mut ServiceConfig), change: fn(&mut Options)) -> Gateway {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(StillClock(Mutex::new("2026-11-23T09:00:00Z".parse().unwrap())));
-    let mqtt = Arc::new(Part(Mutex::new(Health::Good)));
+    let clock = Arc::new(StillClock::new());
+    let opened = open(folder.path(), &clock);
+    fill(&opened.1, clock.now()).await;
+    serve(folder, clock, opened, pages, change)
+}
+
+fn open(folder: &Path, clock: &Arc<StillClock>) -> (Metrics, Arc<Store>) {
     let metrics = Metrics::new().unwrap();
     let fed = metrics.clone();
     let on_commit = Box::new(move |commit: rollcall_store::Commit| {
         fed.committed(commit.entries, commit.took, commit.last.0);
     });
-    let store =
-        Arc::new(Store::open(folder.path(), RootKey::new([1; 32]), clock.clone(), on_commit).unwrap());
-    fill(&store, clock.now()).await;
+    let store = Store::open(folder, RootKey::new([1; 32]), clock.clone(), on_commit).unwrap();
+    (metrics, Arc::new(store))
+}
+
+fn serve(
+    folder: TempDir,
+    clock: Arc<StillClock>,
+    (metrics, store): (Metrics, Arc<Store>),
+    pages: fn(&mut ServiceConfig),
+    change: fn(&mut Options),
+) -> Gateway {
+    let mqtt = Arc::new(Part(Mutex::new(Health::Good)));
     let (supervisor, intake) = Supervisor::launch(
         Arc::clone(&store),
         clock.clone(),

@@ -7,7 +7,6 @@
 // Refuses: showing the mark. That comes back over /ws, like everybody else's.
 
 const ANSWER_WITHIN = 5000;
-const UNREACHED = "The gateway cannot be reached. Nothing was marked; try again once the page is connected.";
 const UNANSWERED = "The gateway did not answer in time. Look whether the mark is there before you press again.";
 
 const dialog = document.getElementById("reason");
@@ -44,14 +43,14 @@ function wantsToKnowWhy(problem, wish) {
   return problem?.code === "validation_failed" && !problem.errors && !wish.reason;
 }
 
-// Whether the page itself will show what came of the press, once it is connected again.
+// Too late, or the connection broke, perhaps after the mark was made. The page itself shows what came of the
+// press, once it is connected again.
 function isUnanswered(error) {
   return error.name === "TimeoutError" || error instanceof TypeError;
 }
 
 function words(error) {
-  if (error.name === "TimeoutError") return UNANSWERED;
-  return error instanceof TypeError ? UNREACHED : error.message;
+  return isUnanswered(error) ? UNANSWERED : error.message;
 }
 
 // Asks for the mark; says whether it was given.

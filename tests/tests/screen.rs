@@ -188,4 +188,15 @@ fn a_press_without_an_answer_is_given_back_with_words_in_sight_that_go_when_the_
     gateway.signal(Signal::CONT);
     browser.find("#link[data-state=on]");
     browser.find("#alert[hidden]");
+
+    // The connection breaks: whether before or after the mark was made, nobody knows.
+    let http = gateway.http().to_owned();
+    gateway.signal(Signal::KILL);
+    gateway.end();
+    browser.click("#lines .line:last-of-type [value=late]");
+    browser.find("#alert:not([hidden])");
+    assert!(browser.texts("#alert").concat().contains("Look whether the mark is there"));
+    let _gateway = start(&campus, &http);
+    browser.find("#link[data-state=on]");
+    browser.find("#alert[hidden]");
 }

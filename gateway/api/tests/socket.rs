@@ -93,7 +93,8 @@ fn a_screen_that_may_not_watch_any_more_is_told_so() {
         assert_eq!(screen.next().await["event"], "SNAPSHOT");
         let event = set_user(&gateway.store, 2, |ada| User { teacher: None, ..ada });
         append(&gateway.store, |then| Append { then, ..Append::new(vec![event], |_| {}) }).await;
-        assert_eq!(screen.next().await["data"]["code"], "not_found");
+        let told = screen.next().await["data"].clone();
+        assert_eq!((&told["code"], &told["sessionId"]), (&json!("not_found"), &json!(ADAS_SESSION)));
     });
 }
 
@@ -248,12 +249,13 @@ fn what_cannot_be_watched_is_answered_with_an_error() {
             (json!({"classId": "MATH-2"}), "no_open_session"),
             (json!({}), "bad_request"),
         ] {
-            screen.send("SUBSCRIBE", data).await;
+            screen.send("SUBSCRIBE", data.clone()).await;
             let frame = screen.next().await;
             assert_eq!(
                 (frame["event"].clone(), frame["data"]["code"].clone()),
                 (json!("ERROR"), json!(code))
             );
+            assert_eq!(frame["data"]["sessionId"], data["sessionId"]);
         }
         screen.send_text("not json").await;
         assert_eq!(screen.next().await["data"]["code"], "bad_request");

@@ -105,10 +105,19 @@ pub(super) fn done(meeting: &Meeting) -> String {
 /// Why what a client asked for was not done.
 pub(super) enum Trouble {
     Problem(Problem),
+    /// The same, of a session that is known.
+    Of(SessionId, Problem),
     /// A class has several open sessions; these.
     Ambiguous(Vec<SessionId>),
     NoOpenSession,
     NotUnderstood(String),
+}
+
+impl Trouble {
+    /// What is wrong is about this session.
+    pub(super) fn of(session: SessionId) -> impl FnOnce(Problem) -> Self {
+        move |problem| Trouble::Of(session, problem)
+    }
 }
 
 impl From<Problem> for Trouble {
@@ -120,6 +129,11 @@ impl From<Problem> for Trouble {
 pub(super) fn error(trouble: &Trouble) -> String {
     let data = match trouble {
         Trouble::Problem(problem) => json!({"code": problem.code(), "message": problem.detail()}),
+        Trouble::Of(session, problem) => json!({
+            "code": problem.code(),
+            "message": problem.detail(),
+            "sessionId": session.to_string(),
+        }),
         Trouble::Ambiguous(sessions) => json!({
             "code": "ambiguous_session",
             "message": "this class has several open sessions; name one by its sessionId",

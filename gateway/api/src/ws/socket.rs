@@ -151,7 +151,7 @@ impl Socket {
                 // What cannot be read now was allowed a moment ago.
                 Err(problem) if problem.code() != STORE_DOWN => {
                     self.forget(session);
-                    self.say(frames::error(&problem.into())).await?;
+                    self.say(frames::error(&Trouble::Of(session, problem))).await?;
                 }
                 _ => {}
             }
@@ -199,17 +199,18 @@ impl Socket {
         match Asked::parse(text)? {
             Asked::Subscribe(target) => {
                 let session = target.session(&self.api, &self.who)?;
-                self.watch(session).await?;
+                self.watch(session).await.map_err(Trouble::of(session))?;
             }
             Asked::Unsubscribe(target) => {
                 let session = target.session(&self.api, &self.who)?;
                 self.forget(session);
             }
             Asked::Mark(one) => {
-                let session = one.target.session(&self.api, &self.who)?.to_string();
+                let id = one.target.session(&self.api, &self.who)?;
+                let session = id.to_string();
                 let asked =
                     Marking { session, student: one.student_id, mark: one.status, reason: None, notes: None };
-                mark(&self.api, &self.who, &asked).await?;
+                mark(&self.api, &self.who, &asked).await.map_err(Trouble::of(id))?;
             }
             Asked::Done(target) => return self.close_session(&target).await,
         }
@@ -219,10 +220,10 @@ impl Socket {
     async fn close_session(&mut self, target: &Target) -> Result<Step, Trouble> {
         let session = target.session(&self.api, &self.who)?;
         let action = (session, Action::CloseSession);
-        let meeting = access::changing(&self.api, &self.who, action, |_, session| session.meeting.clone())?;
-        self.api
-            .command(Command { session, by: self.who.by(), deed: Deed::Close, texts: Vec::new() })
-            .await?;
+        let meeting = access::changing(&self.api, &self.who, action, |_, session| session.meeting.clone());
+        let meeting = meeting.map_err(Trouble::of(session))?;
+        let close = Command { session, by: self.who.by(), deed: Deed::Close, texts: Vec::new() };
+        self.api.command(close).await.map_err(Trouble::of(session))?;
         Ok(self.say(frames::done(&meeting)).await)
     }
 
@@ -320,7 +321,7 @@ impl Socket {
     async fn begin_again(&mut self, session: SessionId) -> Step {
         match self.watch(session).await {
             Ok(()) => Ok(()),
-            Err(problem) => self.say(frames::error(&problem.into())).await,
+            Err(problem) => self.say(frames::error(&Trouble::Of(session, problem))).await,
         }
     }
 }

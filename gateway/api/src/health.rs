@@ -1,7 +1,8 @@
 //! How the gateway is: for supervisors, load balancers, Prometheus, and the systems before this one.
 //!
 //! Promises: `/livez` says that requests are answered; `/readyz` is refused, with reasons, while scans
-//! cannot be kept; none of it needs signing in, and none of it names a person.
+//! cannot be kept; all of it goes by what the store and the parts say of themselves in words made for that;
+//! none of it needs signing in, and none of it names a person or tells what the system said.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
@@ -25,9 +26,17 @@ async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "alive"}))
 }
 
+/// How the store is: the one answer for supervisors, dashboards and Prometheus.
+fn store(api: &Api) -> &dyn HealthSource {
+    &**api.store()
+}
+
+fn is_up(api: &Api) -> bool {
+    !matches!(store(api).health(), Health::Down { .. })
+}
+
 async fn ready(api: Data<Api>) -> HttpResponse {
-    let store: &dyn HealthSource = &**api.store();
-    let parts = std::iter::once(store).chain(api.parts().iter().map(|part| &**part));
+    let parts = std::iter::once(store(&api)).chain(api.parts().iter().map(|part| &**part));
     let reasons: Vec<String> = parts
         .filter_map(|part| match part.health() {
             Health::Down { reason } => Some(format!("{}: {reason}", part.part())),
@@ -48,7 +57,7 @@ async fn status(api: Data<Api>) -> HttpResponse {
         parts.insert(name.to_owned(), "disabled".into());
     }
     parts.insert("gateway".to_owned(), "running".into());
-    let database = if api.store().is_up() { "connected" } else { "down" };
+    let database = if is_up(&api) { "connected" } else { "down" };
     parts.insert("database".to_owned(), database.into());
     for part in api.parts() {
         let word = match part.health() {
@@ -69,10 +78,10 @@ async fn metrics(api: Data<Api>, request: HttpRequest) -> Result<HttpResponse, P
     if !allowed {
         return Ok(no_such_route(request).await);
     }
-    let store = api.store();
+    let (store, is_up) = (api.store(), is_up(&api));
     let now = store.views().now();
     let open = now.meetings().filter(|meeting| meeting.status == SessionStatus::Open).count();
-    api.metrics().store(store.is_up(), store.queued(), store.last().0, store.views().seen().0);
+    api.metrics().store(is_up, store.queued(), store.last().0, store.views().seen().0);
     api.metrics().sessions_live(open);
     let text = api.metrics().text().map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");

@@ -3,7 +3,7 @@
 mod common;
 
 use common::client::request;
-use common::{with_gateway, with_options};
+use common::{ADAS_SESSION, with_disk, with_gateway, with_options};
 use rollcall_api::Options;
 use rollcall_domain::ports::Health;
 use serde_json::json;
@@ -90,6 +90,21 @@ fn a_gateway_with_a_part_that_is_down_is_not_ready_and_says_why() {
             (ready.status, ready.json()["reasons"][0].clone()),
             (503, json!("mqtt: port 1883 is taken"))
         );
+    });
+}
+
+#[test]
+fn whoever_asks_is_told_the_same_of_a_disk_that_takes_nothing_and_not_what_the_system_said() {
+    with_disk(async |gateway, disk| {
+        let get = async |path: &str| request(gateway.address, &format!("GET {path}"), &[], "").await;
+        let ada = gateway.token("ada").await;
+        disk.fail();
+        gateway.post(&format!("/api/v1/attendance/sessions/{ADAS_SESSION}/open"), &ada, &json!(null)).await;
+        assert_eq!(get("/api/status").await.json()["database"], "down");
+        let ready = get("/readyz").await;
+        let why = "store: nothing can be written, so nothing is acknowledged until it can: check the disk";
+        assert_eq!((ready.status, ready.json()["reasons"].clone()), (503, json!([why])));
+        assert!(get("/metrics").await.body.contains("rollcall_store_up 0"));
     });
 }
 

@@ -1,18 +1,20 @@
 //! How the routes hang together, and what holds for all of them.
 //!
 //! Promises: a path works with and without a slash at its end; what nothing answers is refused in the
-//! form of every other refusal; every request is counted and timed under its route, never under its path.
+//! form of every other refusal; every request is answered in time, and counted and timed under its route,
+//! never under its path.
 //!
 //! Refuses: listening, and pages. [`app`] is handed both.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, FormConfig, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, FromRequest, Handler, HttpRequest, Resource, Responder, guard};
 
+use crate::deadline::in_time;
 use crate::handles::Api;
 use crate::problem::{bad_form, bad_json, bad_path, bad_query, no_such_method, no_such_route};
 use crate::{health, sessions, sign_in, ws};
@@ -47,6 +49,7 @@ pub fn app(
         .configure(configure)
         .configure(pages)
         .wrap(from_fn(measure))
+        .wrap(from_fn(in_time))
 }
 
 fn configure(config: &mut ServiceConfig) {
@@ -107,8 +110,7 @@ impl HttpServiceFactory for At {
     }
 }
 
-/// Counts and times a request, and tells browsers to keep no answer that does not say otherwise and not
-/// to guess at what it is.
+/// Counts and times a request.
 async fn measure(
     api: Data<Api>,
     request: ServiceRequest,
@@ -117,11 +119,7 @@ async fn measure(
     let began = api.clock().monotonic();
     let method = known(request.method());
     let mut response = next.call(request).await?.map_into_boxed_body();
-    let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
+    protect(response.headers_mut());
     let route = response.request().match_pattern();
     let route = route.as_deref().map_or("unmatched", |route| route.trim_end_matches('/'));
     let route = if route.is_empty() { "/" } else { route };
@@ -130,8 +128,16 @@ async fn measure(
     Ok(response)
 }
 
+/// Tells browsers to keep no answer that does not say otherwise and not to guess at what it is.
+pub(crate) fn protect(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
 /// A method as a label: whatever a client makes up is one and the same.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

@@ -29,6 +29,8 @@ use crate::sign_in::tokens::Tokens;
 
 /// How often a watching screen is asked whether it is still there, as the contract has it.
 const PING: Duration = Duration::from_secs(20);
+/// The largest body takes a phone in a bad place a few seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What of the settings HTTP goes by.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Options {
     pub metrics: Option<Vec<IpNet>>,
     /// The pace of pings; a screen that has not answered three of them is gone.
     pub ping: Duration,
+    /// How long a request may take, its body included.
+    pub patience: Duration,
     pub version: &'static str,
 }
 
@@ -60,6 +64,7 @@ impl Options {
             origins: origins.chain(public.map(|url| url.origin().ascii_serialization())).collect(),
             metrics: settings.metrics.enabled.then(|| settings.metrics.allowed_networks.clone()),
             ping: PING,
+            patience: PATIENCE,
             version,
         }
     }

@@ -10,7 +10,7 @@
 //!
 //! | modules | answer |
 //! |---|---|
-//! | [`handles`], [`app`](app()) | what the API is given, and how its routes hang together |
+//! | [`handles`], [`app`](app()), `deadline` | what the API is given, how its routes hang together, and how long a request may take |
 //! | [`problem`], [`error`] | how a request is refused; what keeps the API from starting |
 //! | [`sign_in`] | who asks |
 //! | [`access`] | what of the campus they reach |
@@ -20,6 +20,7 @@
 
 pub mod access;
 mod app;
+mod deadline;
 pub mod error;
 pub mod handles;
 mod health;

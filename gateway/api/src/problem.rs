@@ -32,6 +32,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("not_found", 404, "Not found"),
     ("qr_unknown", 404, "The code is not known"),
     ("method_not_allowed", 405, "This cannot be done here"),
+    ("timeout", 408, "The request took too long"),
     ("session_not_open", 409, "The session is not open"),
     ("session_locked", 409, "The session is locked"),
     ("conflict", 409, "This does not fit what is there"),

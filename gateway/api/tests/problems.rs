@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::client::request;
-use common::{ADAS_SESSION, with_disk, with_gateway, with_options};
+use std::time::Duration;
+
+use common::client::{self, request};
+use common::{ADAS_SESSION, PASSWORD, with_disk, with_gateway, with_options};
 use rollcall_api::Options;
 use rollcall_domain::ports::Health;
 use serde_json::json;
@@ -105,6 +107,39 @@ fn whoever_asks_is_told_the_same_of_a_disk_that_takes_nothing_and_not_what_the_s
         let why = "store: nothing can be written, so nothing is acknowledged until it can: check the disk";
         assert_eq!((ready.status, ready.json()["reasons"].clone()), (503, json!([why])));
         assert!(get("/metrics").await.body.contains("rollcall_store_up 0"));
+    });
+}
+
+#[test]
+fn a_body_that_drips_or_never_ends_holds_no_connection() {
+    let impatient = |options: &mut Options| options.patience = Duration::from_millis(200);
+    with_options(no_pages, impatient, async |gateway| {
+        let (length, chunked) = (("content-length", "100"), ("transfer-encoding", "chunked"));
+        let json_head = ("content-type", "application/json");
+        for (line, kind, begun, status) in [
+            ("POST /api/v1/auth/token", length, "{", 408),
+            ("POST /api/v1/auth/token", chunked, "1\r\n{\r\n", 408),
+            ("POST /nowhere", length, "{", 404),
+            ("POST /nowhere", chunked, "1\r\n{\r\n", 404),
+        ] {
+            let answer = client::drip(gateway.address, line, &[kind, json_head], begun).await;
+            assert_eq!(answer.status, status, "{line} {kind:?}");
+            answer.problem();
+            assert_eq!(answer.header("connection"), Some("close"), "{line} {kind:?}");
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{line} {kind:?}");
+        }
+    });
+}
+
+#[test]
+fn a_body_in_chunks_is_a_body() {
+    with_gateway(no_pages, async |gateway| {
+        let body = json!({"username": "ada", "password": PASSWORD}).to_string();
+        let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        let close = ("connection", "close");
+        let head = [("transfer-encoding", "chunked"), ("content-type", "application/json"), close];
+        let answer = client::drip(gateway.address, "POST /api/v1/auth/token", &head, &chunks).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
     });
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Gateway, PASSWORD};
@@ -54,8 +54,34 @@ pub async fn request(to: SocketAddr, line: &str, head: &[(&str, &str)], body: &s
     }
     text += "\r\n";
     stream.write_all((text + body).as_bytes()).await.unwrap();
+    answer(stream).await
+}
+
+/// Sends a request of which the body goes on for ever, a byte now and then; ends with the connection.
+pub async fn drip(to: SocketAddr, line: &str, head: &[(&str, &str)], begun: &str) -> Answer {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let mut text = format!("{line} HTTP/1.1\r\nhost: {to}\r\n");
+    for (name, value) in head {
+        text += &format!("{name}: {value}\r\n");
+    }
+    stream.write_all(format!("{text}\r\n{begun}").as_bytes()).await.unwrap();
+    let chunked = head.iter().any(|(_, value)| *value == "chunked");
+    let (mut from, mut rest) = stream.into_split();
+    let drips = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while rest.write_all(if chunked { b"1\r\n \r\n" } else { b" " }).await.is_ok() {
+            pause.tick().await;
+        }
+        std::future::pending::<Answer>().await
+    };
+    tokio::select! { answer = answer(&mut from) => answer, never = drips => never }
+}
+
+/// What comes until the connection ends, which a peer that still sends may find broken.
+async fn answer(mut stream: impl AsyncRead + Unpin) -> Answer {
     let mut bytes = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer").unwrap();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.expect("an answer, and an end").ok();
     let all = String::from_utf8(bytes).unwrap();
     let (head, body) = all.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

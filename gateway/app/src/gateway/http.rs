@@ -1,6 +1,7 @@
 //! The HTTP server.
 //!
-//! Promises: it listens before it says so; it stops within a second, with requests under way answered.
+//! Promises: it listens before it says so; it stops within a second, with requests under way answered; it
+//! has so many connections at once and no more.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -13,6 +14,8 @@ use super::listen::cannot_listen;
 
 const WORKERS: usize = 2;
 const STOP_SECONDS: u64 = 1;
+/// Connections that a worker has at once; further ones wait until one of them ends.
+const CONNECTIONS: usize = 1_024;
 
 /// The server, and the address it really has.
 pub(crate) struct Http {
@@ -34,6 +37,7 @@ impl Http {
         let server =
             HttpServer::new(move || rollcall_api::app(served.clone(), rollcall_dashboards::configure))
                 .workers(WORKERS)
+                .max_connections(CONNECTIONS)
                 .disable_signals()
                 .shutdown_timeout(STOP_SECONDS)
                 .listen(listener)

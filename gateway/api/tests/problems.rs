@@ -24,6 +24,8 @@ fn unknown_routes_wrong_methods_and_bad_bodies_are_problems_too() {
             ("DELETE /api/v1/auth/token", "", 405, "method_not_allowed"),
             (sign_in, "{", 400, "bad_request"),
             (sign_in, "{\"username\": 7}", 422, "validation_failed"),
+            // One value in a field's place for each field is what JSON has lists for, and not what is asked for.
+            (sign_in, "[\"ada\", \"guess\"]", 422, "validation_failed"),
             (sign_in, &huge, 413, "too_large"),
         ] {
             let answer = ask(line, body).await;

@@ -257,8 +257,12 @@ fn what_cannot_be_watched_is_answered_with_an_error() {
             );
             assert_eq!(frame["data"]["sessionId"], data["sessionId"]);
         }
-        screen.send_text("not json").await;
-        assert_eq!(screen.next().await["data"]["code"], "bad_request");
+        let as_list = format!("[\"SUBSCRIBE\",{{\"sessionId\":\"{ADAS_SESSION}\"}}]");
+        let inner_list = format!("{{\"event\":\"SUBSCRIBE\",\"data\":[\"{ADAS_SESSION}\",null]}}");
+        for text in ["not json", &as_list, &inner_list] {
+            screen.send_text(text).await;
+            assert_eq!(screen.next().await["data"]["code"], "bad_request", "{text}");
+        }
         let mut student =
             WebSocket::connect(gateway.address, &format!("/ws?token={grace}"), &[]).await.ok().unwrap();
         student.send("SUBSCRIBE", json!({"sessionId": ADAS_SESSION})).await;

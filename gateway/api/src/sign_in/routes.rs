@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::SignedIn;
 use crate::app::at;
 use crate::handles::Api;
+use crate::object::Object;
 use crate::problem::Problem;
 
 #[derive(Deserialize)]
@@ -49,8 +50,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     }
 }
 
-async fn token(api: Data<Api>, credentials: Json<Credentials>) -> Result<Json<Session>, Problem> {
-    let Credentials { username, password } = credentials.into_inner();
+async fn token(api: Data<Api>, body: Json<Object<Credentials>>) -> Result<Json<Session>, Problem> {
+    let Object(Credentials { username, password }) = body.into_inner();
     sign_in(&api, &username, password).await.map(Json)
 }
 

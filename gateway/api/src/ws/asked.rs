@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::frames::Trouble;
 use crate::access;
 use crate::handles::Api;
+use crate::object::Object;
 use crate::sessions::class_id;
 use crate::sign_in::SignedIn;
 
@@ -19,13 +20,13 @@ use crate::sign_in::SignedIn;
 #[serde(tag = "event", content = "data")]
 pub(super) enum Asked {
     #[serde(rename = "SUBSCRIBE")]
-    Subscribe(Target),
+    Subscribe(Object<Target>),
     #[serde(rename = "UNSUBSCRIBE")]
-    Unsubscribe(Target),
+    Unsubscribe(Object<Target>),
     #[serde(rename = "ATTENDANCE_MARKED")]
     Mark(MarkOne),
     #[serde(rename = "DONE")]
-    Done(Target),
+    Done(Object<Target>),
 }
 
 #[derive(Deserialize)]
@@ -46,7 +47,9 @@ pub(super) struct MarkOne {
 
 impl Asked {
     pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
-        serde_json::from_str(text).map_err(|error| Trouble::NotUnderstood(error.to_string()))
+        let Object(asked) =
+            serde_json::from_str(text).map_err(|error| Trouble::NotUnderstood(error.to_string()))?;
+        Ok(asked)
     }
 }
 

@@ -27,6 +27,7 @@ use super::frames::{self, Link, Trouble};
 use super::limit::Unread;
 use crate::access;
 use crate::handles::Api;
+use crate::object::Object;
 use crate::problem::Problem;
 use crate::sessions::{Marking, mark};
 use crate::sign_in::SignedIn;
@@ -197,11 +198,11 @@ impl Socket {
 
     async fn carry_out(&mut self, text: &str) -> Result<Step, Trouble> {
         match Asked::parse(text)? {
-            Asked::Subscribe(target) => {
+            Asked::Subscribe(Object(target)) => {
                 let session = target.session(&self.api, &self.who)?;
                 self.watch(session).await.map_err(Trouble::of(session))?;
             }
-            Asked::Unsubscribe(target) => {
+            Asked::Unsubscribe(Object(target)) => {
                 let session = target.session(&self.api, &self.who)?;
                 self.forget(session);
             }
@@ -212,7 +213,7 @@ impl Socket {
                     Marking { session, student: one.student_id, mark: one.status, reason: None, notes: None };
                 mark(&self.api, &self.who, &asked).await.map_err(Trouble::of(id))?;
             }
-            Asked::Done(target) => return self.close_session(&target).await,
+            Asked::Done(Object(target)) => return self.close_session(&target).await,
         }
         Ok(Ok(()))
     }

@@ -83,7 +83,7 @@ async fn enter<S: AsyncRead + AsyncWrite>(
         _ = stopping.wait_for(|stopping| *stopping) => return Err(Leave::Stopping),
     };
     welcomed.unwrap_or_else(|_elapsed| {
-        door.refuse(Refused::SlowConnect, peer, "CONNECT did not succeed in time");
+        door.refuse_stranger(Refused::SlowConnect, peer, "CONNECT did not succeed in time");
         Err(Leave::SlowConnect)
     })
 }

@@ -20,6 +20,7 @@ use crate::error::MqttError;
 use crate::leave::Leave;
 use crate::links::Links;
 use crate::observer::{Observer, Refused, refuse};
+use crate::strangers::Strangers;
 
 /// Passwords that are checked at once.
 const CHECKS: usize = 4;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) ports: Ports,
     pub(crate) links: Links,
+    strangers: Strangers,
     places: Arc<Semaphore>,
     checks: Arc<Semaphore>,
 }
@@ -66,7 +68,8 @@ impl FrontDoor {
     pub fn new(settings: Settings, ports: Ports) -> Result<Self, MqttError> {
         let links = Links::start().map_err(|source| MqttError::Thread { source })?;
         let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
-        let inner = Inner { settings, ports, links, places, checks: Arc::new(Semaphore::new(CHECKS)) };
+        let (strangers, checks) = (Strangers::default(), Arc::new(Semaphore::new(CHECKS)));
+        let inner = Inner { settings, ports, links, strangers, places, checks };
         Ok(FrontDoor { inner: Arc::new(inner) })
     }
 
@@ -88,7 +91,7 @@ impl Inner {
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
         if place.is_none() {
             let most = self.settings.max_connections;
-            self.refuse(
+            self.refuse_stranger(
                 Refused::TooManyConnections,
                 peer,
                 format_args!("{most} are open, as many as may be"),
@@ -114,7 +117,14 @@ impl Inner {
         })
     }
 
+    /// Refuses something to who has signed in.
     pub(crate) fn refuse(&self, what: Refused, peer: &str, detail: impl std::fmt::Display) {
-        refuse(self.ports.observer.as_ref(), what, peer, detail);
+        refuse(self.ports.observer.as_ref(), what, Some(1), peer, detail);
+    }
+
+    /// Refuses somebody who has not.
+    pub(crate) fn refuse_stranger(&self, what: Refused, peer: &str, detail: impl std::fmt::Display) {
+        let times = self.strangers.refused(what, self.ports.clock.monotonic());
+        refuse(self.ports.observer.as_ref(), what, times, peer, detail);
     }
 }

@@ -27,6 +27,7 @@ mod owed;
 mod rights;
 mod session;
 mod silence;
+mod strangers;
 mod subscriptions;
 mod upload;
 mod welcome;

@@ -1,6 +1,7 @@
 //! What the front door counts and refuses.
 //!
-//! Promises: each refusal is one log line and one call to [`Observer::refused`], made in one place.
+//! Promises: each refusal is one call to [`Observer::refused`] and, but for floods of strangers, one log line,
+//! made in one place.
 //!
 //! Refuses: keeping numbers. `gateway/app` turns the calls into metrics.
 
@@ -66,14 +67,22 @@ pub trait Observer: Send + Sync {
     fn feed_lost(&self);
 }
 
-/// The one place where a refusal is logged and counted. Text from a client is shown cut and quoted.
-pub(crate) fn refuse(observer: &dyn Observer, what: Refused, peer: &str, detail: impl fmt::Display) {
+/// The one place where a refusal is logged and counted. Text from a client is shown cut and quoted. `times`
+/// is how many the line stands for.
+pub(crate) fn refuse(
+    observer: &dyn Observer,
+    what: Refused,
+    times: Option<u64>,
+    peer: &str,
+    detail: impl fmt::Display,
+) {
     let detail: String = detail.to_string().chars().take(200).collect();
-    // A socket that never says a word is anybody's to open, as often as they like.
-    if what == Refused::SlowConnect {
-        tracing::debug!(reason = what.reason(), peer, detail, "refused");
-    } else {
-        tracing::warn!(reason = what.reason(), peer, detail, "refused");
+    match times {
+        // A socket that never says a word says nothing worth a line.
+        Some(times) if what != Refused::SlowConnect => {
+            tracing::warn!(reason = what.reason(), peer, detail, times, "refused");
+        }
+        _ => tracing::debug!(reason = what.reason(), peer, detail, "refused"),
     }
     observer.refused(what);
 }

@@ -1,7 +1,8 @@
 //! From the first byte to CONNACK.
 //!
 //! Promises: a stranger can send 64 KiB at most; each refusal is answered with the code that the
-//! client's version has for it, logged and counted; the place in the register is taken before CONNACK.
+//! client's version has for it and counted, and logged as far as [`crate::strangers`] allows; the place in
+//! the register is taken before CONNACK.
 //!
 //! Refuses: v5 extended authentication.
 
@@ -39,7 +40,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
             Ok(None) if wire.has_ended() => return Err(Leave::Closed),
             Ok(None) => wire.exchange(true).await.map_err(|_gone| Leave::Closed)?,
             Err(malformed) => {
-                door.refuse(Refused::Malformed, peer, malformed);
+                door.refuse_stranger(Refused::Malformed, peer, malformed);
                 return Err(Leave::Malformed(malformed));
             }
         }
@@ -50,7 +51,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
             Ok((connect, seat))
         }
         Err(No(what, answer, detail)) => {
-            door.refuse(what, peer, detail);
+            door.refuse_stranger(what, peer, detail);
             if let Some((version, refusal)) = answer {
                 wire.writer(version).refuse(refusal);
             }

@@ -90,6 +90,7 @@ pub struct Gateway {
     lines: Receiver<String>,
     seen: Vec<String>,
     http: String,
+    mqtt: String,
 }
 
 impl Gateway {
@@ -105,16 +106,22 @@ impl Gateway {
                 }
             }
         });
-        let mut gateway = Self { child, lines, seen: Vec::new(), http: String::new() };
+        let mut gateway = Self { child, lines, seen: Vec::new(), http: String::new(), mqtt: String::new() };
         let running = gateway.wait_for("rollcall is running");
         let running: Value = serde_json::from_str(&running).unwrap();
-        gateway.http = running.get("http").and_then(Value::as_str).unwrap().to_owned();
+        let address = |name| running.get(name).and_then(Value::as_str).unwrap().to_owned();
+        (gateway.http, gateway.mqtt) = (address("http"), address("mqtt"));
         gateway
     }
 
     /// Where it answers browsers: `address:port`.
     pub fn http(&self) -> &str {
         &self.http
+    }
+
+    /// Where it answers terminals: `address:port`.
+    pub fn mqtt(&self) -> &str {
+        &self.mqtt
     }
 
     /// What it answers to a plain GET, head and body.

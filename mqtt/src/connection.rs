@@ -26,14 +26,13 @@ use crate::leave::Leave;
 use crate::links::{Follower, Noticed};
 use crate::observer::Refused;
 use crate::owed::{Slot, WINDOW};
+use crate::retry::Retry;
 use crate::session::{Effect, Session, Step};
 use crate::silence::Silence;
 use crate::upload::Received;
 use crate::welcome::{keep_alive, welcome};
 use crate::wire::Wire;
 
-/// How often a scan that found the intake full asks again.
-const RETRY: Duration = Duration::from_millis(1);
 /// How long a connection that ends waits for what is on its way to the disk.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -111,7 +110,7 @@ struct Connection<'a, S> {
     follower: Option<Follower>,
     silence: Silence,
     ticks: Interval,
-    retry: Interval,
+    retry: Retry,
     seat: Seat,
     door: &'a Arc<Inner>,
 }
@@ -130,7 +129,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
             follower: None,
             silence: Silence::new(),
             ticks: every(Silence::period(keep_alive(connect, door.settings.idle))),
-            retry: every(RETRY),
+            retry: Retry::new(),
             seat,
             door,
         }
@@ -168,7 +167,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
             note = self.seat.mailbox.recv(), if calm => Woke::Note(note),
             moved = self.wire.exchange(may_read), if self.wire.can_move(may_read) => Woke::Moved(moved),
             notice = next_notice(&mut self.follower), if calm && self.follower.is_some() => Woke::Noticed(notice),
-            _ = self.retry.tick(), if !self.parked.is_empty() => Woke::Retry,
+            () = self.retry.due(), if !self.parked.is_empty() => Woke::Retry,
             _ = self.ticks.tick() => Woke::Tick,
         }
     }
@@ -238,12 +237,19 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
             self.parked.push_back(Box::new(Submission { scan, completion }));
         }
         self.submit_parked();
+        if !self.parked.is_empty() {
+            self.retry.soon();
+        }
     }
 
     fn submit_parked(&mut self) {
+        let before = self.parked.len();
         while let Some(submission) = self.parked.pop_front() {
             if let Err(back) = self.door.ports.intake.submit(submission) {
                 self.parked.push_front(back);
+                if self.parked.len() < before {
+                    self.retry.soon();
+                }
                 return;
             }
         }

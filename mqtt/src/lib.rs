@@ -24,6 +24,7 @@ mod links;
 mod listener;
 mod observer;
 mod owed;
+mod retry;
 mod rights;
 mod session;
 mod silence;

@@ -1,13 +1,15 @@
 //! An acknowledgement means "on disk".
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rollcall_domain::ports::{NotTaken, Submission};
 use rollcall_mqtt::Refused;
 use rollcall_mqtt::codec::Version;
+use tokio::time::timeout;
 
-use crate::client::SCAN;
-use crate::gateway::{present, running, unmatched};
+use crate::client::{Client, SCAN, connect};
+use crate::gateway::{Gateway, present, running, unmatched};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 
@@ -112,6 +114,33 @@ async fn while_the_intake_is_full_nothing_is_read_and_nothing_is_lost() {
         done(*running.gateway.scan().await);
         assert_eq!(gate.frame().await, [0x40, 2, 0, id]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_intake_asks_less_and_less_often() {
+    let gateway = Gateway::new();
+    gateway.full.store(true, Ordering::SeqCst);
+    let (near, far) = tokio::io::duplex(1024);
+    let mut gate = Client::new(near, Version::V311);
+    let talk = async {
+        gate.send(&connect(Version::V311, "a", "gate", "secret")).await;
+        gate.frame().await;
+        gate.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
+        let mut asked = 0;
+        let count = async {
+            loop {
+                gateway.turned_away.notified().await;
+                asked += 1;
+            }
+        };
+        timeout(Duration::from_secs(1), count).await.unwrap_err();
+        gateway.full.store(false, Ordering::SeqCst);
+        done(*timeout(Duration::from_millis(65), gateway.scan()).await.unwrap());
+        assert_eq!(gate.frame().await, [0x40, 2, 0, 7]);
+        asked
+    };
+    let asked = tokio::select! { asked = talk => asked, _ = gateway.door.serve(far, "test") => 0 };
+    assert!((10..=30).contains(&asked), "{asked}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ mod sender;
 
 pub use backoff::Backoff;
 pub use error::UpstreamError;
-pub use outcome::Outcome;
+pub use outcome::{Answer, Outcome};
 pub use parcel::Campus;
 pub use portal::{Portal, PortalSettings};
 pub use sender::{Sender, State, Status, run};

@@ -2,7 +2,8 @@
 //!
 //! Promises: only an answer about this one record refuses it for good. What says something about the
 //! destination as a whole (it is down, busy, moved, does not know our token) is tried again, since it
-//! would be the same for every record.
+//! would be the same for every record. "Not found" counts as such until something was accepted there: a
+//! wrong url would otherwise refuse a whole history.
 
 use std::time::Duration;
 
@@ -25,9 +26,18 @@ pub enum Outcome {
     },
 }
 
+/// What a destination said.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    pub status: u16,
+    pub retry_after: Option<&'a str>,
+    pub body: &'a str,
+}
+
 impl Outcome {
-    /// By HTTP status.
-    pub fn of(status: u16, retry_after: Option<&str>, body: &str, now: Moment) -> Self {
+    /// By HTTP status; `has_accepted`: records were accepted under this url before.
+    pub fn of(answer: Answer<'_>, has_accepted: bool, now: Moment) -> Self {
+        let Answer { status, retry_after, body } = answer;
         let after = retry_after.and_then(|text| asked(text, now));
         let retry = |what: &str| Outcome::Retry { after, why: format!("{what} (status {status})") };
         match status {
@@ -35,6 +45,11 @@ impl Outcome {
             300..=399 => retry("the portal has moved; correct its url"),
             401 | 403 | 407 => retry("the portal does not accept the token; correct it"),
             405 | 415 | 421 | 426 => retry("the portal takes no records there; correct its url"),
+            404 | 410 if !has_accepted => {
+                let why =
+                    format!("the portal has nothing there (status {status}): check upstream.portal.url");
+                Outcome::Retry { after, why }
+            }
             408 | 425 | 429 => retry("the portal is busy"),
             400..=499 => Outcome::Refused { answer: format!("status {status}: {body}") },
             500..=599 => retry("the portal has a fault"),
@@ -59,7 +74,23 @@ mod tests {
     use super::*;
 
     fn of(status: u16, retry_after: Option<&str>) -> Outcome {
-        Outcome::of(status, retry_after, "no such unit", "2026-11-21T08:00:00Z".parse().unwrap())
+        let answer = Answer { status, retry_after, body: "no such unit" };
+        Outcome::of(answer, true, "2026-11-21T08:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn not_found_is_about_the_url_until_it_has_accepted_something() {
+        for status in [404, 410] {
+            let answer = Answer { status, retry_after: None, body: "" };
+            let Outcome::Retry { why, .. } = Outcome::of(answer, false, Moment::default()) else {
+                panic!("refused for good")
+            };
+            assert_eq!(
+                why,
+                format!("the portal has nothing there (status {status}): check upstream.portal.url")
+            );
+            assert!(matches!(of(status, None), Outcome::Refused { .. }));
+        }
     }
 
     #[test]
@@ -70,7 +101,7 @@ mod tests {
         for status in [301, 401, 403, 405, 407, 408, 415, 421, 425, 426, 429, 500, 502, 503, 504, 600, 999] {
             assert!(matches!(of(status, None), Outcome::Retry { after: None, .. }), "{status}");
         }
-        for status in [400, 404, 409, 413, 422] {
+        for status in [400, 404, 409, 410, 413, 422] {
             let answer = format!("status {status}: no such unit");
             assert_eq!(of(status, None), Outcome::Refused { answer });
         }

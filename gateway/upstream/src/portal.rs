@@ -12,7 +12,7 @@ use rollcall_domain::moment::Moment;
 use url::Url;
 
 use crate::error::UpstreamError;
-use crate::outcome::Outcome;
+use crate::outcome::{Answer, Outcome};
 use crate::parcel::Parcel;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -30,6 +30,8 @@ pub struct PortalSettings {
 pub struct Portal {
     client: Client,
     url: Url,
+    /// Since the start of the program.
+    has_accepted: bool,
 }
 
 impl Portal {
@@ -54,17 +56,21 @@ impl Portal {
             .redirect(Policy::none())
             .build()
             .map_err(UpstreamError::Client)?;
-        Ok(Portal { client, url: settings.url.clone() })
+        Ok(Portal { client, url: settings.url.clone(), has_accepted: false })
     }
 
-    pub(crate) async fn deliver(&self, parcel: &Parcel, now: Moment) -> Outcome {
+    pub(crate) async fn deliver(&mut self, parcel: &Parcel, now: Moment) -> Outcome {
         let request = self.client.post(self.url.clone()).header("Idempotency-Key", parcel.key());
         match request.body(parcel.body.clone()).send().await {
             Ok(answer) => {
                 let status = answer.status().as_u16();
                 let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let after = after.map(str::to_owned);
-                Outcome::of(status, after.as_deref(), &body(answer).await, now)
+                let body = body(answer).await;
+                let answer = Answer { status, retry_after: after.as_deref(), body: &body };
+                let outcome = Outcome::of(answer, self.has_accepted, now);
+                self.has_accepted |= outcome == Outcome::Delivered;
+                outcome
             }
             Err(error) => Outcome::Retry { after: None, why: unreachable(&error).to_owned() },
         }

@@ -54,8 +54,8 @@ impl Receipts {
         self.asked.iter().copied()
     }
 
-    /// There is nothing to send of it any more.
-    pub(crate) fn is_void(&mut self, record: RecordId) {
+    /// There is nothing to send of it any more, although somebody may have asked.
+    pub(crate) fn stop_asking(&mut self, record: RecordId) {
         self.asked.remove(&record);
     }
 

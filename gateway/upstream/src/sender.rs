@@ -28,7 +28,7 @@ use crate::parcel::{self, Campus, Parcel};
 use crate::portal::Portal;
 use crate::receipts::Receipts;
 
-/// Entries read at once; their receipts are one event.
+/// Entries read at once, and records dealt with after which their receipts are written.
 const CHUNK: usize = 256;
 /// A cursor is worth a receipt of its own when it has come this far without a delivery.
 const STRIDE: u64 = 10_000;
@@ -63,6 +63,7 @@ pub struct Status {
     /// Since the start of the program.
     pub delivered: u64,
     pub dead_letters: usize,
+    /// What keeps records from being delivered now.
     pub last_error: Option<String>,
 }
 
@@ -208,6 +209,10 @@ impl Sender {
                 (status.lag, status.behind_since) = (left.saturating_add(unread), behind);
             });
             self.deliver(*record).await?;
+            // One entry may touch a whole class, and all of it would be sent again if the power went.
+            if self.delivered.len() + self.refused.len() >= CHUNK {
+                self.write().await?;
+            }
         }
         self.reached = last;
         self.write().await?;
@@ -232,7 +237,7 @@ impl Sender {
         let mut last: Option<Parcel> = None;
         loop {
             let Some(fresh) = parcel::pack(&self.store, &self.campus, record)? else {
-                self.receipts.is_void(record);
+                self.receipts.stop_asking(record);
                 return Ok(());
             };
             if self.receipts.is_settled(record, fresh.version) {
@@ -243,17 +248,16 @@ impl Sender {
             let this = RecordVersion { record, version: parcel.version };
             match self.portal.deliver(&parcel, self.clock.now()).await {
                 Outcome::Delivered => {
-                    self.backoff.succeeded();
+                    self.answered();
                     self.receipts.delivered(this);
                     self.delivered.push(this);
                     self.status.send_modify(|status| status.delivered += 1);
-                    self.recovered();
                     return Ok(());
                 }
                 Outcome::Refused { answer } => {
+                    self.answered();
                     tracing::warn!(destination = %self.destination, %record, "refused for good; it is among the dead letters");
                     self.receipts.refused(this);
-                    self.status.send_modify(|status| status.last_error = Some(answer.clone()));
                     self.refused.push((this, answer));
                     return Ok(());
                 }
@@ -318,10 +322,12 @@ impl Sender {
         self.wait(STORE_PAUSE, error.to_string()).await;
     }
 
-    fn recovered(&self) {
+    /// The destination dealt with a record, so nothing keeps others from it.
+    fn answered(&mut self) {
+        self.backoff.succeeded();
         let had = self.status.borrow().last_error.is_some();
         if had {
-            tracing::info!(destination = %self.destination, "records are delivered again");
+            tracing::info!(destination = %self.destination, "records are dealt with again");
             self.status.send_modify(|status| status.last_error = None);
         }
     }

@@ -1,6 +1,6 @@
 //! Every mark reaches the portal, once, in its newest version, whatever the portal does meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{ANN, BEN, Gateway, OK, SESSION, StandIn, by_gateway, moment, session};
 use rollcall_domain::event::{Event, How, NewEvent, RecordVersion, SessionEvent, UpstreamEvent};
-use rollcall_domain::ids::{Name, RecordId};
+use rollcall_domain::ids::{Name, RecordId, Seq, StudentId};
 use rollcall_domain::mark::Mark;
 use rollcall_upstream::State;
 use serde_json::json;
@@ -121,6 +121,61 @@ async fn a_refusal_for_good_becomes_a_dead_letter_and_the_next_one_goes_on() {
     portal.answer([OK]);
     assert_eq!(portal.request().await.key, "rec_7_1:1");
     sending.until(|status| status.dead_letters == 0 && status.delivered == 2).await;
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_url_refuses_nothing_and_is_named_until_it_is_right() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([("404 Nothing here", "")]);
+    portal.request().await;
+    let status = sending.until(|status| status.last_error.is_some()).await;
+    let why = "the portal has nothing there (status 404): check upstream.portal.url";
+    assert_eq!((status.dead_letters, status.last_error.as_deref()), (0, Some(why)));
+    portal.answer([("410 Gone", ""), OK]);
+    let status = sending.until(|status| status.delivered == 1).await;
+    assert_eq!((status.dead_letters, status.last_error), (0, None));
+
+    // Now it is known to be right, so this is about the record.
+    gateway.mark(BEN, Mark::Present).await;
+    portal.answer([("404 Who is this", "")]);
+    sending.until(|status| status.dead_letters == 1).await;
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_record_is_no_trouble_of_the_portal() {
+    let (_folder, gateway, portal) = gateway().await;
+    gateway.mark(ANN, Mark::Present).await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    portal.answer([("503 Later", ""), ("400 No", "")]);
+    let status = sending.until(|status| status.state == State::Idle && status.dead_letters == 1).await;
+    assert_eq!(status.last_error, None);
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_class_is_receipted_before_all_of_it_is_through() {
+    let (_folder, gateway, portal) = gateway().await;
+    let absent = (1..=300).map(StudentId).collect();
+    let from = moment("2026-11-21T03:30:00Z");
+    let closed = SessionEvent::Closed { from, how: How::OnTime, absent, excused: vec![] };
+    let last = gateway.append(vec![session(closed)]).await;
+    gateway.store.views().wait_for(last).await.unwrap();
+    // Long enough for the last one to be still under way.
+    let mut sending = gateway.send_within(Duration::from_secs(60), &portal.url);
+    portal.answer([OK; 256]);
+    sending.until(|status| status.delivered == 256).await;
+    // Where it begins, and what it has delivered; the next record waits for its answer.
+    let written = gateway.store.views().wait_for(Seq(last.0 + 2));
+    tokio::time::timeout(Duration::from_secs(20), written).await.unwrap().unwrap();
+    let receipt = gateway.store.entry(Seq(last.0 + 2)).unwrap().event;
+    let Event::Upstream(UpstreamEvent::Delivered { records, .. }) = receipt else { panic!("{receipt:?}") };
+    assert_eq!(records.len(), 256);
+    portal.answer([OK; 44]);
+    sending.until(|status| status.delivered == 300 && status.state == State::Idle).await;
     sending.stop().await;
 }
 

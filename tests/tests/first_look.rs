@@ -44,7 +44,7 @@ fn on_a_terminal_the_first_password_comes_last_with_where_to_go_and_lets_one_in(
     };
     let said = before.join("\n");
     assert!(said.contains("rollcall is running"), "{said}");
-    let (url, password) = (word_after(&told, "sign in at "), word_after(&told, "with the password "));
+    let (url, password) = (word_after(&told, "sign in at "), word_after(&told, "with the first password "));
     assert!(url.starts_with("http://127.0.0.1:") && !said.contains(password), "{told}");
     // All that is left is to write the account, which takes less than a browser takes to start.
     assert!(lines.next().unwrap().starts_with("It is shown this once"));
@@ -53,6 +53,7 @@ fn on_a_terminal_the_first_password_comes_last_with_where_to_go_and_lets_one_in(
     browser.sign_in(&format!("{url}login"), "admin", password);
     gateway.signal(Signal::TERM);
     let rest: Vec<String> = lines.collect();
+    assert!(rest.first().is_some_and(|line| line.contains("rollcall stops")), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("rollcall has stopped")), "{rest:?}");
     assert!(!rest.join("\n").contains(password));
     assert!(!folder.path().join("data/admin-password").exists());

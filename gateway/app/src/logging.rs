@@ -74,11 +74,14 @@ fn stderr_is_journal() -> bool {
 }
 
 /// Lines of the HTTP library itself are about what strangers sent it; anybody on the network could fill the
-/// log with them, and the metrics count the answers.
+/// log with them, and the metrics count the answers. What its server says of its own start tells nobody
+/// anything, and would push the first password out of sight.
 fn filter_of(level: LogLevel) -> Targets {
     let level = level_of(level);
-    let stranger = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
-    Targets::new().with_default(level).with_target("actix_http", stranger)
+    let all = level >= LevelFilter::DEBUG;
+    let stranger = if all { level } else { LevelFilter::OFF };
+    let server = if all { level } else { level.min(LevelFilter::WARN) };
+    Targets::new().with_default(level).with_target("actix_http", stranger).with_target("actix_server", server)
 }
 
 fn level_of(level: LogLevel) -> LevelFilter {

@@ -1,23 +1,25 @@
 //! The first account.
 //!
 //! Promises: a campus without any account gets `admin`, once; its password comes from
-//! `ROLLCALL_ADMIN_PASSWORD`, or is made up and told once: on the terminal, after everything else that a start says, or in `admin-password` in the
-//! data folder, for this user alone.
+//! `ROLLCALL_ADMIN_PASSWORD`, or is made up and told once: on the terminal, after everything else that a
+//! start says, or in `admin-password` in the data folder, for this user alone; none is told where the account
+//! cannot be written.
 //!
 //! Refuses: changing an account that is there.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rollcall_api::hash_password;
 use rollcall_domain::campus::Item;
 use rollcall_domain::code::{KeyKind, Pseudonyms};
 use rollcall_domain::event::{AccountEvent, Actor, CampusEvent, Event, NewEvent};
 use rollcall_domain::ids::UserId;
 use rollcall_domain::people::{Personal, Role, User, UserDetails};
+use rollcall_domain::ports::{Health, HealthSource as _};
 use rollcall_store::{Credential, Store};
 
 use super::{ledger, random};
@@ -37,18 +39,24 @@ pub(crate) async fn ensure(
     if !store.views().now().campus.users.is_empty() {
         return Ok(false);
     }
-    let password = match given {
-        Some(password) => password.to_owned(),
+    if let Health::Down { reason } = store.health() {
+        return Err(anyhow!(reason));
+    }
+    let (password, kept) = match given {
+        Some(password) => (password.to_owned(), None),
         None if std::io::stdout().is_terminal() => return Ok(true),
         None => {
             let password = random::password()?;
             // Told before it is written: a password that nobody knows would lock everybody out.
-            keep(data, &password)?;
-            password
+            let kept = keep(data, &password)?;
+            (password, Some(kept))
         }
     };
     let (events, credentials) = account(store, pseudonyms, &password)?;
     ledger::write(store, events, credentials).await?;
+    if let Some(file) = kept {
+        tracing::info!(file = %file.display(), "first start: the account admin has its first password in this file");
+    }
     Ok(false)
 }
 
@@ -58,7 +66,7 @@ pub(crate) async fn introduce(store: &Store, pseudonyms: &Pseudonyms, http: Sock
     let password = random::password()?;
     let (events, credentials) = account(store, pseudonyms, &password)?;
     let line = format!(
-        "\nfirst start: sign in at {} as {NAME} with the password {password}\nIt is shown this once; keep it.\n",
+        "\nfirst start: sign in at {} as {NAME} with the first password {password}\nIt is shown this once; keep it.\n",
         url(http)
     );
     // Before it is written, as in a file.
@@ -111,18 +119,33 @@ pub(crate) fn with_password(user: UserId, password: &str) -> Result<(Vec<NewEven
     Ok((vec![set], vec![Credential::Password { user, hash }]))
 }
 
-fn keep(data: &Path, password: &str) -> Result<()> {
+fn keep(data: &Path, password: &str) -> Result<PathBuf> {
     let path = data.join(FILE);
-    let shown = path.display();
     private_file::write(&path, format!("{password}\n").as_bytes())
-        .with_context(|| format!("cannot write the first password to {shown}"))?;
-    tracing::info!(file = %shown, "first start: the account admin has its one-time password in this file");
-    Ok(())
+        .with_context(|| format!("cannot write the first password to {}", path.display()))?;
+    Ok(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rollcall_store::{Place, RootKey};
+
     use super::*;
+    use crate::clock::RealClock;
+
+    #[tokio::test]
+    async fn on_a_disk_that_is_too_full_no_password_is_told_and_the_reason_is_all_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::from(folder.path()).keeping_free(u64::MAX);
+        let key = RootKey::new([7; RootKey::BYTES]);
+        let store = Store::open(place, key, Arc::new(RealClock::new()), Box::new(|_| {})).unwrap();
+        let error = ensure(&store, &store.pseudonyms(), folder.path(), None).await.unwrap_err();
+        let said = format!("{error:#}");
+        assert!(said.contains("bytes are free on the disk") && !said.contains("password"), "{said}");
+        assert!(!folder.path().join(FILE).exists());
+    }
 
     #[test]
     fn where_to_sign_in_is_an_address_that_leads_there() {

@@ -71,6 +71,13 @@ impl Loaded {
         self.entries.iter().filter(|entry| entry.is_idle()).map(|entry| entry.key).collect()
     }
 
+    /// Whether the environment set any of it.
+    #[must_use]
+    pub fn uses_environment(&self) -> bool {
+        let in_force = self.entries.iter().filter_map(|entry| entry.in_force.as_ref());
+        in_force.into_iter().any(|in_force| matches!(in_force.origin, Origin::Variable(_)))
+    }
+
     /// The settings, if a gateway may run on them today.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 /// A longer word is nobody's slip of the finger, and comparing it takes long.
 const LONGEST: usize = 64;
 
-/// The candidate nearest by edits, if it is near enough to be worth naming.
+/// The candidate nearest by edits, if it is near enough to be worth naming; of several as near, the one made of
+/// the same letters.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
@@ -13,7 +14,10 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
     candidates
         .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= reach)
-        .min_by_key(|(distance, _)| *distance)
+        .min_by(|(one, this), (other, that)| {
+            let alike = |candidate: &str| strsim::jaro(&word, &candidate.to_lowercase());
+            one.cmp(other).then_with(|| alike(that).total_cmp(&alike(this)))
+        })
         .map(|(_, candidate)| candidate)
 }
 

@@ -47,6 +47,12 @@ fn a_word_without_quotes_is_called_that_whatever_its_first_letters() {
 }
 
 #[test]
+fn of_two_zones_as_near_the_one_with_the_same_letters_is_meant() {
+    let said = complaints("[campus]\ntimezone = \"Asia/Dakha\"\n");
+    assert!(said.contains("write \"Asia/Dhaka\" if that is the place meant"), "{said}");
+}
+
+#[test]
 fn a_section_written_as_a_list_of_sections_is_called_that() {
     let said = complaints("[[http]]\nlisten = \"127.0.0.1:1\"\n");
     assert_eq!(

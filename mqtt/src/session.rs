@@ -169,8 +169,13 @@ impl Session {
         let source = Source { device, zone: &self.zone, received, duplicate: publish.duplicate };
         let Upload { items, scans, rejected } = Upload::read(purpose, &publish.payload, &source);
         if let Some((count, first)) = rejected {
-            let detail =
-                format!("{count} of {} on {}: {}", items.len(), shown(publish.topic.as_str()), first.error);
+            let (all, topic) = (items.len(), shown(publish.topic.as_str()));
+            // Alone, it is one scan, or an array that cannot be read at all.
+            let detail = if all == 1 {
+                format!("on {topic}: {}", first.error)
+            } else {
+                format!("{count} of {all} on {topic}: {}", first.error)
+            };
             self.effects.push(Effect::Refused(Refused::BadPayload, detail));
         }
         let (open, receipt) = (scans.len(), publish.receipt);

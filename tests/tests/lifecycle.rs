@@ -409,7 +409,8 @@ fn the_log_names_data_and_settings_from_the_root() {
     let (said, _) = gateway.end();
     let root = folder.path().canonicalize().unwrap();
     assert!(said.contains(&format!("\"data\":\"{}\"", root.join("data").display())), "{said}");
-    assert!(said.contains("/rollcall.toml\"") && !said.contains("\"rollcall.toml\""), "{said}");
+    let settings = root.join("rollcall.toml");
+    assert!(said.contains(&format!("\"settings\":\"{} and the environment\"", settings.display())), "{said}");
 }
 
 #[test]
@@ -490,6 +491,8 @@ fn without_any_settings_it_starts_on_the_defaults() {
     let folder = tempdir().unwrap();
     let gateway = Gateway::start(&mut rollcall(folder.path(), &[]));
     gateway.signal(Signal::TERM);
-    assert_eq!(gateway.end().1.code(), Some(0));
+    let (said, status) = gateway.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(said.contains("\"settings\":\"defaults and the environment\""), "{said}");
     assert!(folder.path().join("data").is_dir());
 }

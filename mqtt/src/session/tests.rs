@@ -221,3 +221,23 @@ fn a_message_for_which_several_filters_ask_comes_once_at_the_best_qos() {
     assert_eq!(&out[..2], &[0x32, 29]);
     assert_eq!(out.len(), 31);
 }
+
+#[test]
+fn how_many_of_an_array_are_wrong_is_told_only_if_it_could_be_read() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let mut detail_of = |array: &[u8]| {
+        session.handle(publish(9, "scans", array), now(), &mut out);
+        let detail = session.take_effects().into_iter().find_map(|effect| match effect {
+            Effect::Refused(Refused::BadPayload, detail) => Some(detail),
+            _ => None,
+        });
+        detail.unwrap()
+    };
+    let too_many = format!("[{}]", vec!["{}"; 501].join(","));
+    for array in [too_many.as_bytes(), b"[{},"] {
+        let detail = detail_of(array);
+        assert!(detail.starts_with("on \"rollcall/v1/gate/scans\": "), "{detail}");
+    }
+    let detail = detail_of(br#"[{"student":1,"at":"2026-11-21T08:43:21Z"},{"bad":1}]"#);
+    assert!(detail.starts_with("1 of 2 on \"rollcall/v1/gate/scans\": "), "{detail}");
+}

@@ -92,12 +92,15 @@ fn one_line(file: &ConfigFile, problems: &Problems) -> anyhow::Error {
 }
 
 fn announce(environment: &Environment, loaded: &Loaded, folder: &DataFolder) {
-    let settings = match &loaded.file {
+    let mut settings = match &loaded.file {
         Some(path) => {
             std::path::absolute(path).unwrap_or_else(|_no_folder| path.clone()).display().to_string()
         }
         None => "defaults".to_owned(),
     };
+    if loaded.uses_environment() {
+        settings.push_str(" and the environment");
+    }
     for remark in environment.ignored() {
         warn!("{remark}");
     }

@@ -17,8 +17,9 @@ const CONNECTED = {
   locked: "Locked; what the office changes still appears here", cancelled: "Cancelled",
 };
 const UNSAVED = "Nothing can be saved now; tell the admin. This page goes on by itself once it can.";
-const FIRST_WAIT = 500;
-const LONGEST_WAIT = 15000;
+// Between two tries to connect, of which a random half is left out, so that screens do not come back in step.
+const FIRST_WAIT = 1000;
+const LONGEST_WAIT = 3000;
 // A connection that was cut without a word looks open to a browser, so the gateway is asked now and then.
 const LOOK_EVERY = 6000;
 const ANSWER_WITHIN = 5000;
@@ -37,6 +38,8 @@ let current = null;
 // The sequence of the last frame; nothing while a snapshot is on its way.
 let seen = null;
 let wait = FIRST_WAIT;
+// The next try to connect, while one is waited for.
+let retry = null;
 // What is complained of is over once the page is connected again.
 let passes = false;
 
@@ -192,12 +195,20 @@ function lost(socket, why = "what you see may be old") {
   current = null;
   socket.close();
   say("off", `Not connected: ${why}. Trying again…`);
-  setTimeout(again, wait + Math.random() * wait);
+  retry = setTimeout(again, wait / 2 + Math.random() * wait / 2);
   wait = Math.min(wait * 2, LONGEST_WAIT);
+}
+
+// Somebody looks, or the network is there again: a hidden page may have waited much longer than it was told.
+function hurry() {
+  if (retry === null) return;
+  clearTimeout(retry);
+  again();
 }
 
 // A browser does not tell why a connection was refused; a page whose sign-in has ended must not try for ever.
 async function again() {
+  retry = null;
   const me = await ask("/api/v1/auth/me").catch(() => null);
   if (me?.status === 401 || me?.status === 403) signIn();
   else connect();
@@ -226,3 +237,5 @@ say("off", "Connecting…");
 connect();
 setTimeout(look, LOOK_EVERY);
 window.addEventListener("offline", () => current && lost(current));
+window.addEventListener("online", hurry);
+document.addEventListener("visibilitychange", () => document.hidden || hurry());

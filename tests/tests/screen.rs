@@ -44,6 +44,31 @@ fn a_screen_says_when_the_gateway_is_gone_or_silent_and_comes_back_with_it() {
 }
 
 #[test]
+fn a_screen_that_lost_the_gateway_tries_every_few_seconds_and_at_once_when_there_is_reason_to() {
+    let campus = Campus::new();
+    let gateway = start(&campus, "127.0.0.1:0");
+    let browser = Browser::start();
+    browser.open_the_session(gateway.http());
+    browser.run(
+        "window.tries = []; const real = window.fetch; \
+         window.fetch = (...asked) => { tries.push(performance.now()); return real(...asked); }",
+    );
+    gateway.signal(Signal::KILL);
+    gateway.end();
+    browser.find("#link[data-state=off]");
+    browser.run("window.tries = []");
+    while browser.run("return tries.length").as_u64().unwrap() < 6 {}
+    let longest = "return Math.max(...tries.slice(1).map((at, place) => at - tries[place]))";
+    let longest = browser.run(longest).as_f64().unwrap();
+    assert!(longest < 5_000.0, "{longest} ms");
+
+    // A try that is under way is not hurried.
+    let hurried =
+        "const before = tries.length; dispatchEvent(new Event('online')); return tries.length > before";
+    assert!((0..100).any(|_| browser.run(hurried) == true));
+}
+
+#[test]
 fn a_screen_says_when_nothing_can_be_saved_and_goes_on_by_itself() {
     let campus = Campus::new();
     let disk = Disk::under(&campus.folder.path().join("data"));

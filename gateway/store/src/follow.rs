@@ -71,11 +71,12 @@ impl Drop for Follower {
 /// them there.
 pub(crate) fn start(
     place: &Place,
+    found: Result<ViewsFile, StoreError>,
     reserve: Arc<Reserve>,
     ledger: &Arc<Ledger>,
     clock: Arc<dyn Clock>,
 ) -> Result<(Views, Follower, JoinHandle<()>), StoreError> {
-    let file = ViewsFile::open(place, |head| ledger.has(head))?;
+    let file = ViewsFile::open_found(place, found, |head| ledger.has(head))?;
     let shared = Arc::new(Shared::default());
     let views = Views::new(file.snapshot()?, Arc::clone(&shared));
     let lasting_since = clock.monotonic();

@@ -27,7 +27,7 @@ use crate::overlay::open_unchanged;
 use crate::tables::{EVENTS, PROOF};
 
 /// Pages that may stay in memory.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 /// What a disk that refused has to take before it is trusted again.
 const PROOF_BYTES: usize = 1 << 20;
 const FILE: &str = "ledger.redb";

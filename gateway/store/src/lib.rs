@@ -51,6 +51,7 @@ use rollcall_domain::ports::{Clock, Health, HealthSource};
 
 use ledger::Ledger;
 use reserve::Reserve;
+use views::ViewsFile;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
 pub use backup::{Backup, Overwrite, Restored, backup, check_backup, restore};
@@ -290,19 +291,28 @@ fn open(
     reserve: &Arc<Reserve>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Opened, StoreError> {
-    let start = || {
+    let start = |views: Option<Result<ViewsFile, StoreError>>| {
         let ledger = Arc::new(Ledger::open(place, keys)?);
+        let views = views.unwrap_or_else(|| ViewsFile::find(place));
         let (views, follower, following) =
-            follow::start(place, Arc::clone(reserve), &ledger, Arc::clone(clock))?;
+            follow::start(place, views, Arc::clone(reserve), &ledger, Arc::clone(clock))?;
         Ok(Opened { ledger, views, follower, following })
     };
-    let Some(folder) = place.disk.folder() else { return start() };
-    let salvaged = salvage::if_damaged(folder, keys, &**clock)?;
-    match start() {
+    let Some(folder) = place.disk.folder() else { return start(None) };
+    // Both go through a whole file.
+    let (look, views) = thread::scope(|scope| {
+        let views = scope.spawn(|| ViewsFile::find(place));
+        (overlay::look_at(&ledger::file_in(folder)), views.join())
+    });
+    let look = look?;
+    // Views of a damaged ledger tell how far it went, if nobody has them open.
+    let views = views.ok().filter(|_| look.is_sound());
+    let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
+    match start(views) {
         // Every page is as it was written, and yet an entry is not: salvage leaves that one out.
         Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) if salvaged.is_none() => {
             salvage::because_of(folder, keys, &**clock, &error.to_string())?;
-            start()
+            start(None)
         }
         started => started,
     }

@@ -28,7 +28,7 @@ use crate::error::StoreError;
 /// How much of the file one block of memory stands for.
 const BLOCK: u64 = 4_096;
 /// Pages that may stay in memory.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 1 << 20;
 
 /// What can be said of a file without reading what its rows mean.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +43,13 @@ pub(crate) enum Look {
     Unclosed { torn: bool },
     /// Pages are not as they were written.
     Damaged(String),
+}
+
+impl Look {
+    /// Whether the engine can go on from it without leaving anything out.
+    pub(crate) fn is_sound(&self) -> bool {
+        matches!(self, Look::Absent | Look::Whole | Look::Unclosed { torn: false })
+    }
 }
 
 /// Looks at every page of the file.

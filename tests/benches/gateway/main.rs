@@ -12,6 +12,7 @@
 
 mod figure;
 mod floor;
+mod full;
 mod machine;
 mod mosquitto;
 mod scans;
@@ -30,8 +31,14 @@ use crate::figure::Figure;
 /// A measurement by its name; one may give several figures.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const MEASUREMENTS: [Measurement; 4] =
-    [("busy", scans::busy), ("lone", scans::lone), ("appends", store::appends), ("views", store::views)];
+const MEASUREMENTS: [Measurement; 6] = [
+    ("busy", scans::busy),
+    ("lone", scans::lone),
+    ("appends", store::appends),
+    ("full", full::full),
+    ("views", store::views),
+    ("ready", full::ready),
+];
 
 /// The gateway's own, for the figures of its store.
 #[global_allocator]
@@ -40,7 +47,11 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     // Cargo adds `--bench` to what it was given.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    match run(&words) {
+    let done = match words.as_slice() {
+        [word, folder] if word == full::FILL => full::fill_and_die(folder.as_ref()),
+        _ => run(&words),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

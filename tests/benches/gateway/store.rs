@@ -1,5 +1,6 @@
-//! The store alone: appends of scans, the views behind them, and a start with a full ledger.
+//! The store alone: appends of scans, and the views behind them.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ const SESSIONS: u64 = 200;
 const STUDENTS: u64 = 60;
 const RULES: SessionRules = SessionRules { late_after_minutes: 5, min_present_minutes: 10 };
 const NINE: i64 = 1_772_010_000_000;
+/// Waiters while a store is filled.
+const FILLING: usize = 4_096;
+pub(crate) const KEY: [u8; RootKey::BYTES] = [42; RootKey::BYTES];
 /// Lone appends and their floor are taken in turns, so many at a time.
 const LONE_ROUNDS: usize = 10;
 const LONE: usize = 200;
@@ -47,8 +51,9 @@ impl Clock for Morning {
 
 /// A store in a folder of its own, and scans for it.
 pub(crate) struct Bench {
-    pub(crate) folder: TempDir,
-    pub(crate) store: Store,
+    folder: PathBuf,
+    store: Store,
+    _own: Option<TempDir>,
     pseudonyms: Pseudonyms,
     device: DeviceId,
     sessions: Vec<(Line, u64)>,
@@ -58,14 +63,18 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let root = RootKey::new([42; RootKey::BYTES]);
+        let own = tempfile::tempdir()?;
+        let bench = Self::in_folder(own.path())?;
+        Ok(Bench { _own: Some(own), ..bench })
+    }
+
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
         let clock = Arc::new(Morning(now()));
-        let store = Store::open(folder.path(), root, clock, Box::new(|_| {}))?;
+        let store = Store::open(folder, RootKey::new(KEY), clock, Box::new(|_| {}))?;
         let (pseudonyms, device) = (store.pseudonyms(), DeviceId::parse("door-1")?);
         let sessions = vec![(Line::default(), 2); usize::try_from(SESSIONS)?];
-        let bench =
-            Bench { folder, store, pseudonyms, device, sessions, scans: 0, answers: sync_channel(65_536) };
+        let (folder, answers) = (folder.to_owned(), sync_channel(65_536));
+        let bench = Bench { folder, store, _own: None, pseudonyms, device, sessions, scans: 0, answers };
         for id in 1..=SESSIONS {
             let events = [created(id), opened()].map(|event| new(Event::Session(SessionId(id), event)));
             bench.append(Append { events: events.into(), ..Append::new(vec![], |_| {}) })?;
@@ -162,8 +171,26 @@ impl Bench {
         Ok(f64::from(u32::try_from(count)?) / now().duration_since(began).as_secs_f64())
     }
 
+    /// Goes on until there are so many scans, all of them in the views.
+    pub(crate) fn fill(&mut self, scans: u64) -> Result<()> {
+        while self.scans < scans {
+            self.with_waiters(FILLING, ROUND.min(scans - self.scans))?;
+        }
+        self.catch_up()
+    }
+
+    /// A little more, of which the last are still on their way.
+    pub(crate) fn go_on(&mut self) -> Result<()> {
+        self.with_waiters(64, 10_000)?;
+        for _ in 0..FILLING {
+            let scan = self.scan();
+            self.append(scan)?;
+        }
+        self.wait()
+    }
+
     /// The middle one of a few rounds; between them the views catch up.
-    fn rate(&mut self, waiters: usize) -> Result<f64> {
+    pub(crate) fn rate(&mut self, waiters: usize) -> Result<f64> {
         let mut rates = Vec::new();
         for _ in 0..ROUNDS {
             rates.push(self.with_waiters(waiters, ROUND)?);
@@ -172,7 +199,7 @@ impl Bench {
         Ok(median(rates))
     }
 
-    pub(crate) fn catch_up(&self) -> Result<()> {
+    fn catch_up(&self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         ensure!(
             runtime.block_on(self.store.views().wait_for(self.store.last())).is_ok(),
@@ -204,7 +231,7 @@ pub(crate) fn appends() -> Result<Vec<Figure>> {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..LONE_ROUNDS {
         ours.extend(bench.one_by_one(LONE)?);
-        floor.extend(floor::synced_writes(bench.folder.path(), LONE)?);
+        floor.extend(floor::synced_writes(&bench.folder, LONE)?);
     }
     ours.sort();
     floor.sort();
@@ -241,7 +268,7 @@ pub(crate) fn views() -> Result<Vec<Figure>> {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
         let began = now();
-        bench.with_waiters(4_096, ROUND)?;
+        bench.with_waiters(FILLING, ROUND)?;
         bench.catch_up()?;
         rates.push(f64::from(u32::try_from(ROUND)?) / now().duration_since(began).as_secs_f64());
     }
@@ -257,7 +284,7 @@ pub(crate) fn views() -> Result<Vec<Figure>> {
 }
 
 fn floor50(bench: &Bench) -> Result<Duration> {
-    let mut floor = floor::synced_writes(bench.folder.path(), LONE).context("the floor")?;
+    let mut floor = floor::synced_writes(&bench.folder, LONE).context("the floor")?;
     floor.sort();
     Ok(percentile(&floor, 50))
 }

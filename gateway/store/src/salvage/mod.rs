@@ -29,7 +29,7 @@ use crate::error::StoreError;
 use crate::gaps::Gap;
 use crate::keys::{Keyring, Keys, put};
 use crate::ledger::{Head, Ledger, file_in};
-use crate::overlay::{Held, Look, look_at};
+use crate::overlay::{Held, Look};
 use crate::register::forget_person;
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
 use crate::views;
@@ -59,13 +59,14 @@ pub struct Salvaged {
     pub set_aside: PathBuf,
 }
 
-/// Salvages the ledger in `folder` if it is damaged in a way that can be seen without reading its rows.
+/// Salvages the ledger in `folder` if a look at its pages has found it damaged.
 pub(crate) fn if_damaged(
     folder: &Path,
+    look: Look,
     keys: &Keyring,
     clock: &dyn Clock,
 ) -> Result<Option<Salvaged>, StoreError> {
-    match look_at(&file_in(folder))? {
+    match look {
         Look::Absent | Look::Whole | Look::Unclosed { torn: false } => {
             views::forget_put_aside(folder).map_err(redb::Error::Io)?;
             Ok(None)

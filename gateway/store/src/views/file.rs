@@ -33,7 +33,7 @@ use crate::ledger::Head;
 use crate::overlay::{Look, look_at, open_unchanged};
 
 /// Pages that may stay in memory.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 16 << 20;
 const FILE: &str = "views.redb";
 /// Views of a ledger that is being salvaged: what they show is not in the new one, but they tell how far
 /// the old one went.
@@ -68,11 +68,24 @@ impl ViewsFile {
         place: &Place,
         is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
     ) -> Result<Self, StoreError> {
-        let path = place.disk.path(FILE);
-        let found = caught(|| {
+        Self::open_found(place, Self::find(place), is_known)
+    }
+
+    /// What is in the file, or nothing in a new one, whatever ledger it is of.
+    pub(crate) fn find(place: &Place) -> Result<Self, StoreError> {
+        caught(|| {
             look(place)?;
             Self::load(place.clone(), place.open(CACHE_BYTES, FILE, true)?)
-        });
+        })
+    }
+
+    /// The rest of opening.
+    pub(crate) fn open_found(
+        place: &Place,
+        found: Result<Self, StoreError>,
+        is_known: impl FnOnce(Head) -> Result<bool, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let path = place.disk.path(FILE);
         match found {
             Ok(file) => {
                 let known = file.reached.head().map_or(Ok(false), is_known)?;

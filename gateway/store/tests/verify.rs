@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use common::damage::{Chance, EVENTS, damage, fill, in_memory, ledger, many, places, stored};
+use common::damage::{Chance, EVENTS, at_one_moment, damage, fill, in_memory, ledger, many, places, stored};
 use common::{KEY, open};
 use redb::{Database, TableDefinition};
 use rollcall_domain::ids::Seq;
@@ -147,7 +147,7 @@ fn a_ledger_that_was_not_closed_is_verified_all_the_same() {
     let store = open(folder.path());
     common::append(&store, many(5));
     let copy = in_memory();
-    fs::copy(ledger(folder.path()), ledger(copy.path())).unwrap();
+    fs::write(ledger(copy.path()), at_one_moment(&ledger(folder.path()))).unwrap();
     let before = fs::read(ledger(copy.path())).unwrap();
     assert_eq!(verify(copy.path(), KEY, None).unwrap().last, Seq(5));
     assert!(fs::read(ledger(copy.path())).unwrap() == before);
@@ -188,7 +188,7 @@ fn views_that_were_not_closed_are_compared_all_the_same() {
     common::append(&store, many(5));
     common::wait_for(&store, Seq(5));
     for file in ["ledger.redb", "views.redb"] {
-        fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+        fs::write(copy.path().join(file), at_one_moment(&folder.path().join(file))).unwrap();
     }
     assert_eq!(difference(copy.path(), in_memory().path()), None);
 }

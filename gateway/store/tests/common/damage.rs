@@ -70,3 +70,14 @@ pub fn places(folder: &Path, bytes: &[u8]) -> Vec<usize> {
 pub fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
+
+/// The file as it is at one moment, although a thread may be at work on it: between two looks that are the
+/// same, it was like that.
+pub fn at_one_moment(path: &Path) -> Vec<u8> {
+    loop {
+        let look = fs::read(path).unwrap();
+        if fs::read(path).unwrap() == look {
+            return look;
+        }
+    }
+}

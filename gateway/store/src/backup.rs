@@ -14,20 +14,22 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, Key, ReadTransaction, ReadableDatabase as _, TableDefinition, TableError, TableHandle, Value,
-    WriteTransaction,
+    Database, Key, ReadTransaction, TableDefinition, TableError, TableHandle, Value, WriteTransaction,
 };
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
 use crate::archive::{Header, Reader, VERSION, Writer, Wrong};
 use crate::caught::caught;
+use crate::disk::Place;
 use crate::error::StoreError;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::Held;
+use crate::reading::Now;
 use crate::salvage::{remove_if_there, set_aside, sync_folder};
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
+use crate::tail;
 
 /// After so many bytes the backup is brought to disk, so that the ledger's commits never wait for more.
 const SYNC_AFTER: usize = 1 << 20;
@@ -109,20 +111,36 @@ fn write(
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<Backup, StoreError> {
     // Everything is read as it is now; what the writer commits meanwhile goes elsewhere in the file.
-    let read = ledger.database()?.begin_read()?;
-    let last = Ledger::end_in(&read)?;
+    let now = ledger.now(Seq(0))?;
+    let (read, last) = (&now.read, now.end()?);
     let header = Header::new(at, last, ledger.keys.root());
     let mut out = Writer::begin(file, &header, ledger.keys.root()).map_err(writing)?;
-    let entries = copy_out(&read, EVENTS, &mut out, writing)?;
-    copy_out(&read, GAPS, &mut out, writing)?;
-    copy_out(&read, KEYS, &mut out, writing)?;
+    let entries = copy_entries(&now, &mut out, writing)?;
+    copy_out(read, GAPS, &mut out, writing)?;
+    copy_out(read, KEYS, &mut out, writing)?;
     let mut rows = 0;
     macro_rules! copy {
-        ($($table:ident),+) => { $(rows += copy_out(&read, crate::tables::$table, &mut out, writing)?;)+ };
+        ($($table:ident),+) => { $(rows += copy_out(read, crate::tables::$table, &mut out, writing)?;)+ };
     }
     each_of_register!(copy);
     out.end().and_then(|paced| paced.file.sync_all()).map_err(writing)?;
     Ok(Backup { made_at: at, last, entries, rows })
+}
+
+fn copy_entries(
+    now: &Now,
+    out: &mut Writer<Paced>,
+    writing: &impl Fn(io::Error) -> StoreError,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    now.rows(Seq(0), usize::MAX, |seq, bytes| {
+        if count == 0 {
+            out.table(EVENTS.name()).map_err(writing)?;
+        }
+        count += 1;
+        out.row(&seq.to_le_bytes(), bytes).map_err(writing)
+    })?;
+    Ok(count)
 }
 
 fn copy_out<K: Key + 'static, V: Value + 'static>(
@@ -238,6 +256,13 @@ pub fn restore(
     if is_there && overwrite == Overwrite::Refuse {
         return Err(StoreError::IsThere { path: ledger });
     }
+    // What is set aside is to be whole by itself, unless it is damaged.
+    if is_there && let Err(error) = caught(|| Ledger::settle(folder)) {
+        if !error.is_damage() {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the ledger that is replaced is damaged");
+    }
     // Nobody may go on writing to what is set aside.
     let held = is_there.then(|| Held::take(&ledger)).transpose()?;
     let new = folder.join(UNFINISHED);
@@ -248,6 +273,10 @@ pub fn restore(
     }
     made?;
     let set_aside = is_there.then(|| set_aside(&ledger, "replaced", at)).transpose()?;
+    match &set_aside {
+        Some(ledger) => tail::set_aside(folder, ledger)?,
+        None => tail::put_foreign_aside(&Place::from(folder))?,
+    }
     // They have followed another ledger, perhaps further.
     remove_if_there(&folder.join("views.redb"))?;
     fs::rename(&new, &ledger).map_err(redb::Error::Io)?;

@@ -46,23 +46,31 @@ struct Payload {
     event: Event,
 }
 
-/// The bytes of an entry that follows `before`, and its own link of the chain.
-pub(crate) fn encode(key: &[u8; 32], before: &Chain, entry: &Entry) -> Result<(Vec<u8>, Chain), StoreError> {
+/// Adds the bytes of an entry that follows `before`, and hands out its own link of the chain.
+pub(crate) fn encode(
+    key: &[u8; 32],
+    before: &Chain,
+    entry: &Entry,
+    into: &mut Vec<u8>,
+) -> Result<Chain, StoreError> {
+    let start = into.len();
+    into.extend(MAGIC);
+    into.push(VERSION);
+    into.extend(entry.seq.0.to_le_bytes());
+    let length_at = into.len();
+    into.extend([0; 4]);
     let payload = PayloadRef { at: entry.at, by: &entry.by, event: &entry.event };
-    let payload = postcard::to_allocvec(&payload).map_err(StoreError::Encode)?;
-    let length = u32::try_from(payload.len())
+    *into = postcard::to_extend(&payload, std::mem::take(into)).map_err(StoreError::Encode)?;
+    let length = u32::try_from(into.len() - start - HEADER)
         .map_err(|_too_long| StoreError::Damaged { seq: entry.seq.0, what: "longer than 4 GiB" })?;
-    let mut bytes = Vec::with_capacity(HEADER + payload.len() + CHECKSUM + CHAIN);
-    bytes.extend(MAGIC);
-    bytes.push(VERSION);
-    bytes.extend(entry.seq.0.to_le_bytes());
-    bytes.extend(length.to_le_bytes());
-    bytes.extend(payload);
-    let chain = link(key, before, &bytes);
-    let sum = checksum(&bytes);
-    bytes.extend(sum);
-    bytes.extend(chain);
-    Ok((bytes, chain))
+    if let Some(place) = into.get_mut(length_at..length_at + 4) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    let framed = into.get(start..).unwrap_or_default();
+    let (chain, sum) = (link(key, before, framed), checksum(framed));
+    into.extend(sum);
+    into.extend(chain);
+    Ok(chain)
 }
 
 /// An entry, and its link of the chain.
@@ -172,6 +180,13 @@ mod tests {
     fn entry() -> Entry {
         let event = Event::SettingChanged { key: "campus.name".to_owned(), value: Some("North".to_owned()) };
         Entry { seq: Seq(7), at: Moment::from_millis(1_772_000_000_000), by: Actor::Cli, event }
+    }
+
+    fn encode(key: &[u8; 32], before: &Chain, entry: &Entry) -> Result<(Vec<u8>, Chain), StoreError> {
+        let mut bytes = b"what is there already".to_vec();
+        let there = bytes.len();
+        let chain = super::encode(key, before, entry, &mut bytes)?;
+        Ok((bytes.split_off(there), chain))
     }
 
     fn read(bytes: &[u8]) -> Option<Decoded> {

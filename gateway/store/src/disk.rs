@@ -6,19 +6,22 @@
 //!
 //! Refuses: knowing what is in the files.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{Builder, Database, DatabaseError};
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, StorageBackend};
 use rustix::fs::{Advice, fadvise, statvfs};
 
 use crate::error::StoreError;
 
 /// How long to wait before trying a disk again that refused.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long the ledger's tail may become before it is moved: some 40,000 scans.
+const TAIL_BYTES: u64 = 8 << 20;
 
 /// A folder on a disk, or what a test puts in its place.
 pub trait Disk: Send + Sync {
@@ -27,6 +30,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// The file is not there, is in use, or is not a database; or the disk fails.
     fn open(&self, builder: &Builder, file: &str, make: bool) -> Result<Database, DatabaseError>;
+
+    /// Opens a file as it is; makes an empty one only if `make` says so.
+    ///
+    /// # Errors
+    /// The file is not there, or the disk fails.
+    fn raw(&self, file: &str, make: bool) -> io::Result<Box<dyn StorageBackend>>;
 
     /// # Errors
     /// The disk fails.
@@ -65,11 +74,12 @@ pub struct Place {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) min_free_bytes: u64,
     pub(crate) retry: Duration,
+    pub(crate) tail_bytes: u64,
 }
 
 impl Place {
     pub fn on(disk: Arc<dyn Disk>) -> Self {
-        Place { disk, min_free_bytes: 0, retry: RETRY }
+        Place { disk, min_free_bytes: 0, retry: RETRY, tail_bytes: TAIL_BYTES }
     }
 
     /// Leaves so many bytes free: below it nothing is acknowledged, so that a full disk is never found out
@@ -83,6 +93,17 @@ impl Place {
     #[must_use]
     pub fn trying_again_after(self, retry: Duration) -> Self {
         Place { retry, ..self }
+    }
+
+    /// Has a tail of the ledger of so many bytes, a multiple of 4,096.
+    #[must_use]
+    pub fn with_tail_of(self, bytes: u64) -> Self {
+        Place { tail_bytes: bytes, ..self }
+    }
+
+    pub(crate) fn raw(&self, file: &str, make: bool) -> Result<Box<dyn StorageBackend>, StoreError> {
+        let opened = self.disk.raw(file, make);
+        opened.map_err(|error| StoreError::opening(self.disk.path(file), redb::Error::Io(error)))
     }
 
     pub(crate) fn open(&self, cache_bytes: usize, file: &str, make: bool) -> Result<Database, StoreError> {
@@ -105,6 +126,15 @@ impl From<&PathBuf> for Place {
     }
 }
 
+/// Pages that could not be written stay in memory, and the system takes them for written; read from there, a
+/// commit that failed would look as if it were on disk. So they are read from the disk. A file system that
+/// cannot forget them refuses, which changes nothing.
+fn forget_pages(path: &Path) {
+    if let Err(error) = File::open(path).and_then(|file| Ok(fadvise(file, 0, None, Advice::DontNeed)?)) {
+        tracing::debug!(%error, path = %path.display(), "what is in memory of the file is not read anew");
+    }
+}
+
 /// The folder of a real disk.
 struct Folder(PathBuf);
 
@@ -118,13 +148,15 @@ impl Folder {
 impl Disk for Folder {
     fn open(&self, builder: &Builder, file: &str, make: bool) -> Result<Database, DatabaseError> {
         let path = self.path(file);
-        // Pages that could not be written stay in memory, and the system takes them for written; read from
-        // there, a commit that failed would look as if it were on disk. So they are read from the disk. A
-        // file system that cannot forget them refuses, which changes nothing.
-        if let Err(error) = File::open(&path).and_then(|file| Ok(fadvise(file, 0, None, Advice::DontNeed)?)) {
-            tracing::debug!(%error, path = %path.display(), "what is in memory of the file is not read anew");
-        }
+        forget_pages(&path);
         if make { builder.create(path) } else { builder.open(path) }
+    }
+
+    fn raw(&self, file: &str, make: bool) -> io::Result<Box<dyn StorageBackend>> {
+        let path = self.path(file);
+        forget_pages(&path);
+        let opened = OpenOptions::new().read(true).write(true).create(make).truncate(false).open(path)?;
+        Ok(Box::new(FileBackend::new(opened).map_err(io::Error::other)?))
     }
 
     fn has(&self, file: &str) -> io::Result<bool> {

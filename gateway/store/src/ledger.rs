@@ -1,30 +1,28 @@
-//! The ledger file: opening, reading, and one transaction at a time.
+//! The ledger's file and its tail: opening them, and writing to them.
 //!
-//! Promises: the file is there with all that belongs into it or not at all; after a failed commit the
-//! database is dropped and opened anew, and it is still the same one; a reader sees sequences without holes,
-//! but for those that are known to be lost, and never waits for a reopening; whoever walks the chain checks
-//! it.
+//! Promises: the file is there with all that belongs into it or not at all; what was written is on disk; after
+//! a failed commit the database is dropped and opened anew, and it is still the same one; a reader never waits
+//! for a reopening.
 //!
-//! Refuses: deciding what is written. That is the [`crate::writer`]'s.
+//! Refuses: deciding what is written. That is the [`crate::writer`]'s. Reading is in [`crate::reading`].
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError};
-use rollcall_domain::event::Entry;
+use redb::{Database, Durability, ReadableDatabase as _, TableError};
 use rollcall_domain::ids::Seq;
 use tokio::sync::watch;
 
 use crate::caught::{caught, let_go};
-use crate::codec::{self, Chain, Decoded, GENESIS};
+use crate::change::Change;
+use crate::codec::{Chain, GENESIS};
 use crate::disk::Place;
 use crate::error::StoreError;
-use crate::gaps::{self, Gap, GapRow};
 use crate::keys::{Keyring, Keys};
 use crate::overlay::open_unchanged;
 use crate::tables::{EVENTS, PROOF};
+use crate::tail::{self, Record, Tail};
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 8 << 20;
@@ -40,6 +38,9 @@ pub(crate) struct Ledger {
     pub(crate) keys: Keys,
     /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
+    pub(crate) tail: Tail,
+    /// Somebody could not read.
+    doubted: AtomicBool,
     up: watch::Sender<State>,
     /// The last sequence on disk.
     last: AtomicU64,
@@ -90,11 +91,14 @@ impl Ledger {
         let disk = &*place.disk;
         if disk.has(FILE).map_err(redb::Error::Io)? {
             let database = place.open(CACHE_BYTES, FILE, false)?;
+            // First, for a key that replaces another chains what comes after the last entry.
+            let tail = Tail::open(place, &database)?;
             let keys = keys(&database)?;
             forget_proof(&database)?;
-            return Ok(Self::of(place.clone(), keys, database));
+            return Ok(Ledger { tail, ..Self::of(place.clone(), keys, database) });
         }
         disk.remove(UNFINISHED).map_err(redb::Error::Io)?;
+        tail::put_foreign_aside(place)?;
         let database = place.open(CACHE_BYTES, UNFINISHED, true)?;
         let keys = keys(&database)?;
         drop(database);
@@ -104,12 +108,21 @@ impl Ledger {
 
     /// Opens the file in a real folder to look at it: whatever is written is forgotten.
     pub(crate) fn open_unchanged(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
-        Self::open_only(folder, keys, || open_unchanged(&file_in(folder)))
+        Self::open_only(folder, keys, || {
+            let database = open_unchanged(&file_in(folder))?;
+            Tail::look(folder, &database)?;
+            Ok(database)
+        })
     }
 
     /// Opens a ledger of this folder that has not its name yet.
     pub(crate) fn open_unnamed(folder: &Path, file: &str, keys: &Keyring) -> Result<Self, StoreError> {
         Self::open_only(folder, keys, || Place::from(folder).open(CACHE_BYTES, file, false))
+    }
+
+    /// Makes the file in a real folder the whole ledger, whatever lies in its tail.
+    pub(crate) fn settle(folder: &Path) -> Result<(), StoreError> {
+        tail::settle(folder, FILE)
     }
 
     fn open_only(
@@ -128,7 +141,8 @@ impl Ledger {
 
     fn of(place: Place, keys: Keys, database: Database) -> Self {
         let database = RwLock::new(Some(Arc::new(database)));
-        Ledger { place, keys, database, up: watch::Sender::new(State::Up), last: AtomicU64::new(0) }
+        let (tail, up, last) = (Tail::default(), watch::Sender::new(State::Up), AtomicU64::new(0));
+        Ledger { place, keys, database, tail, doubted: AtomicBool::new(false), up, last }
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -141,11 +155,54 @@ impl Ledger {
     /// disk, does not count as open.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let_go(self.put(None));
+        self.doubted.store(false, Ordering::Release);
         let database = self.place.open(CACHE_BYTES, FILE, false)?;
         self.keys.check(&database)?;
+        self.tail.open_again(&self.place, &database)?;
         prove(&database)?;
         self.put(Some(Arc::new(database)));
         Ok(())
+    }
+
+    /// Brings entries to the disk.
+    pub(crate) fn write(&self, record: Record) -> Result<(), StoreError> {
+        if !self.tail.has_room_for(&record) {
+            self.move_tail(true)?;
+        }
+        if record.length() > self.place.tail_bytes {
+            return self.write_with(Change::of(self.database()?), &record);
+        }
+        self.tail.write(&self.place, record)
+    }
+
+    /// Brings entries to the disk together with rows of the register.
+    pub(crate) fn write_with(&self, change: Change, record: &Record) -> Result<(), StoreError> {
+        let transaction = change.transaction()?;
+        self.tail.put_into(transaction)?;
+        let mut events = transaction.open_table(EVENTS)?;
+        for (seq, bytes) in record.rows(0) {
+            events.insert(seq, bytes)?;
+        }
+        drop(events);
+        change.commit()?;
+        self.tail.moved(true);
+        Ok(())
+    }
+
+    /// Moves the tail into the file; `lasting` if that is to outlast a power cut by itself.
+    pub(crate) fn move_tail(&self, lasting: bool) -> Result<(), StoreError> {
+        let mut transaction = self.database()?.begin_write()?;
+        let durability = if lasting { Durability::Immediate } else { Durability::None };
+        transaction.set_durability(durability).map_err(redb::Error::from)?;
+        self.tail.put_into(&transaction)?;
+        transaction.commit()?;
+        self.tail.moved(lasting);
+        Ok(())
+    }
+
+    /// Whether there is so much in the tail that it should be moved.
+    pub(crate) fn has_long_tail(&self) -> bool {
+        self.tail.is_long(&self.place)
     }
 
     /// Whoever reads finds the store down; the file is closed with what is returned.
@@ -156,6 +213,21 @@ impl Ledger {
 
     fn put(&self, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
         std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), database)
+    }
+
+    /// The engine reads nothing more after the disk has failed once: the file has to be opened again.
+    pub(crate) fn noted<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Engine(error)) = &read
+            && matches!(**error, redb::Error::PreviousIo)
+        {
+            self.doubted.store(true, Ordering::Release);
+        }
+        read
+    }
+
+    /// Whether somebody could not read since it was opened.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_up(&self, up: bool) {
@@ -192,146 +264,6 @@ impl Ledger {
 
     pub(crate) fn last(&self) -> Seq {
         Seq(self.last.load(Ordering::Acquire))
-    }
-
-    /// Whether the chain goes through there.
-    pub(crate) fn has(&self, head: Head) -> Result<bool, StoreError> {
-        if head == Head::START {
-            return Ok(true);
-        }
-        let end = self.end()?.0;
-        if end < head.last.0 {
-            return Err(StoreError::Short { seq: end + 1 });
-        }
-        Ok(self.link_at(head.last)? == head.chain)
-    }
-
-    /// What the chain is after this sequence, which may be the last of a gap.
-    fn link_at(&self, seq: Seq) -> Result<Chain, StoreError> {
-        let read = self.database()?.begin_read()?;
-        if let Some(table) = open_events(&read)?
-            && let Some(known) = table.get(seq.0)?
-        {
-            return Ok(codec::decode(seq.0, known.value())?.chain);
-        }
-        let gaps = gaps::load(&read)?;
-        let ends_here = gaps.values().find(|row| row.gap.last == seq).and_then(GapRow::chain);
-        ends_here.ok_or(StoreError::Lost { seq: seq.0 })
-    }
-
-    /// Walks the chain from `head` to its end, handing each entry to `each`.
-    pub(crate) fn walk(&self, head: Head, each: impl FnMut(Entry)) -> Result<Head, StoreError> {
-        self.walk_some(head, usize::MAX, each)
-    }
-
-    /// Walks at most so many entries of the chain.
-    pub(crate) fn walk_some(
-        &self,
-        mut head: Head,
-        most: usize,
-        mut each: impl FnMut(Entry),
-    ) -> Result<Head, StoreError> {
-        if head != Head::START && self.link_at(head.last)? != head.chain {
-            return Err(StoreError::Chain { seq: head.last.0 });
-        }
-        let read = self.database()?.begin_read()?;
-        let gaps = gaps::load(&read)?;
-        if let Some(table) = open_events(&read)? {
-            for row in table.range(head.last.0 + 1..)?.take(most) {
-                let (seq, bytes) = row?;
-                let decoded = self.step(&gaps, head, seq.value(), bytes.value())?;
-                head = Head { last: Seq(seq.value()), chain: decoded.chain };
-                each(decoded.entry);
-            }
-        }
-        // Entries may have been lost from the end.
-        while let Some(row) = gaps.get(&(head.last.0 + 1)).filter(|row| row.chain().is_some()) {
-            head = self.over(row, head)?;
-        }
-        Ok(head)
-    }
-
-    /// Checks that these bytes are the next entry after `head`.
-    fn step(
-        &self,
-        gaps: &BTreeMap<u64, GapRow>,
-        mut head: Head,
-        seq: u64,
-        bytes: &[u8],
-    ) -> Result<Decoded, StoreError> {
-        let decoded = codec::decode(seq, bytes)?;
-        while let Some(row) = gaps.get(&(head.last.0 + 1)) {
-            if row.chain().is_none() {
-                let follows = row.follows(self.keys.chain(row.gap.first), &head.chain);
-                let resumes = follows && row.gap.last.0 + 1 == seq && row.resumes_with(bytes);
-                return if resumes { Ok(decoded) } else { Err(StoreError::Chain { seq }) };
-            }
-            head = self.over(row, head)?;
-        }
-        if seq != head.last.0 + 1 {
-            return Err(StoreError::Hole { seq: head.last.0 + 1 });
-        }
-        let follows = decoded.follows(self.keys.chain(Seq(seq)), &head.chain, bytes);
-        if follows { Ok(decoded) } else { Err(StoreError::Chain { seq }) }
-    }
-
-    /// Beyond a gap from whose row the chain goes on.
-    fn over(&self, row: &GapRow, head: Head) -> Result<Head, StoreError> {
-        match row.chain().filter(|_| row.follows(self.keys.chain(row.gap.first), &head.chain)) {
-            Some(chain) => Ok(Head { last: row.gap.last, chain }),
-            None => Err(StoreError::Chain { seq: row.gap.first.0 }),
-        }
-    }
-
-    /// The last sequence that was given out.
-    pub(crate) fn end(&self) -> Result<Seq, StoreError> {
-        Self::end_in(&self.database()?.begin_read()?)
-    }
-
-    pub(crate) fn end_in(read: &ReadTransaction) -> Result<Seq, StoreError> {
-        let entry = match open_events(read)? {
-            Some(table) => table.last()?.map_or(0, |(seq, _)| seq.value()),
-            None => 0,
-        };
-        let lost = gaps::load(read)?.into_values().map(|row| row.gap.last.0).max();
-        Ok(Seq(entry.max(lost.unwrap_or_default())))
-    }
-
-    /// What the ledger is known to have lost.
-    pub(crate) fn gaps(&self) -> Result<Vec<Gap>, StoreError> {
-        let rows = gaps::load(&self.database()?.begin_read()?)?;
-        Ok(rows.into_values().map(|row| row.gap).collect())
-    }
-
-    pub(crate) fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        caught(|| {
-            let Some(table) = self.events()? else { return Ok(Vec::new()) };
-            let rows = table.range(from.0..)?.take(limit);
-            rows.map(|row| {
-                let (seq, bytes) = row?;
-                codec::decode(seq.value(), bytes.value()).map(|decoded| decoded.entry)
-            })
-            .collect()
-        })
-    }
-
-    pub(crate) fn entry(&self, seq: Seq) -> Result<Entry, StoreError> {
-        self.entries(seq, 1)?.pop().filter(|entry| entry.seq == seq).ok_or(StoreError::Hole { seq: seq.0 })
-    }
-
-    fn events(&self) -> Result<Option<Events>, StoreError> {
-        open_events(&self.database()?.begin_read()?)
-    }
-}
-
-type Events = ReadOnlyTable<u64, &'static [u8]>;
-
-/// `None` before the first entry.
-fn open_events(read: &ReadTransaction) -> Result<Option<Events>, StoreError> {
-    match read.open_table(EVENTS) {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

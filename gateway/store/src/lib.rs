@@ -7,13 +7,14 @@
 //! room that names the storage engine.
 //!
 //! The way of an append: [`Store::append`] puts it into a bounded queue; the writer drains what has
-//! gathered into one transaction, commits, tells everyone who waits, and hands the entries to the
+//! gathered, brings it to the disk at once, tells everyone who waits, and hands the entries to the
 //! [`Views`]. Whoever wants to read what they wrote waits for the views to have seen it.
 
 mod append;
 mod archive;
 mod backup;
 mod caught;
+mod change;
 mod codec;
 mod disk;
 mod error;
@@ -26,6 +27,7 @@ mod keys;
 mod ledger;
 mod overlay;
 mod queue;
+mod reading;
 mod register;
 mod reserve;
 mod said;
@@ -33,6 +35,7 @@ mod salvage;
 mod seal;
 mod secrets;
 mod tables;
+mod tail;
 mod upgrade;
 mod verify;
 pub mod views;
@@ -307,10 +310,16 @@ fn open(
     let look = look?;
     // Views of a damaged ledger tell how far it went, if nobody has them open.
     let views = views.ok().filter(|_| look.is_sound());
+    let unclosed = matches!(look, overlay::Look::Unclosed { .. });
     let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
     match start(views) {
-        // Every page is as it was written, and yet an entry is not: salvage leaves that one out.
-        Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) if salvaged.is_none() => {
+        // Every page is as it was written, and yet an entry is not: salvage leaves that one out. What is
+        // missing at the end of a file that was not closed is in the tail, or was.
+        Err(error)
+            if salvaged.is_none()
+                && (matches!(error, StoreError::Damaged { .. } | StoreError::Hole { .. })
+                    || unclosed && matches!(error, StoreError::Short { .. })) =>
+        {
             salvage::because_of(folder, keys, &**clock, &error.to_string())?;
             start(None)
         }

@@ -1,6 +1,6 @@
 //! The one thread that writes: group commit.
 //!
-//! Promises: what has gathered while the disk was busy goes into the next transaction together; nothing is
+//! Promises: what has gathered while the disk was busy goes to it together, next; nothing is
 //! answered as written before its commit; a dedup key is written once; an append that was decided by an
 //! older state, or by one that never came to be, is refused as stale. When a commit fails, nobody is told
 //! otherwise, the file is opened anew, what did reach the disk is brought into the views, and the writer
@@ -15,14 +15,13 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use redb::{Durability, Table, WriteTransaction};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
 use crate::append::{Append, Appended, Failure};
 use crate::caught::caught;
-use crate::codec;
+use crate::change::Change;
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::follow::Follower;
@@ -32,9 +31,12 @@ use crate::queue::{Arrivals, Queue, queue};
 use crate::register::{self, Reseal};
 use crate::reserve::Reserve;
 use crate::said::Said;
-use crate::tables::EVENTS;
+use crate::tail::Record;
 use crate::views::Views;
 use crate::waiting::Batch;
+
+/// After so long without anything to do it is looked after what can be done then.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A commit that succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +74,15 @@ struct Writer {
     retry: Duration,
 }
 
-/// What is to be told once the transaction is on disk.
+/// What a batch comes to.
+struct Staged {
+    /// Of the register.
+    change: Change,
+    record: Record,
+    head: Head,
+}
+
+/// What is to be told once that is on disk.
 enum Answer {
     Committed(Arc<[Entry]>),
     Already(Seq),
@@ -123,25 +133,59 @@ impl Writer {
             let resealing = self.ledger.is_up() && self.ledger.keys.is_resealing();
             let patience = match (resealing, self.ledger.is_up()) {
                 (true, _) => Some(self.reseal_after),
-                (false, true) => None,
+                (false, true) => Some(QUIET),
                 (false, false) => Some(self.retry),
             };
             match arrivals.next(patience) {
                 Ok(first) => {
                     let batch = arrivals.gather(first);
                     self.take(batch);
+                    if self.ledger.is_up() && self.ledger.has_long_tail() {
+                        self.move_tail(false);
+                    }
                     // Also between batches, so that a busy campus gets there too.
                     if resealing && self.reseal_after.is_zero() && self.ledger.is_up() {
                         self.reseal();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if resealing => self.reseal(),
+                Err(RecvTimeoutError::Timeout) if self.ledger.is_up() => self.rest(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.tried = None;
                     self.is_ready();
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
+        }
+    }
+
+    /// What there is to do when nobody asks for anything.
+    fn rest(&mut self) {
+        if self.is_ready() && self.ledger.tail.is_open() {
+            self.move_tail(true);
+        }
+    }
+
+    /// Moves the tail into the ledger's file. What it holds is on disk whatever comes of it.
+    fn move_tail(&mut self, lasting: bool) {
+        if self.is_ready()
+            && let Err(error) = caught(|| self.ledger.move_tail(lasting))
+        {
+            if self.said.may_say(self.parts.clock.monotonic()) {
+                tracing::error!(%error, "the end of the ledger cannot be moved into its file: check the disk");
+            }
+            self.ledger.set_up(false);
+            self.doubt();
+        }
+    }
+
+    /// So that the file alone is the whole ledger. If that fails, the tail has what it lacks.
+    fn finish(&mut self) {
+        if self.sound
+            && self.ledger.tail.is_open()
+            && let Err(error) = caught(|| self.ledger.move_tail(true))
+        {
+            tracing::warn!(%error, "the end of the ledger stays in ledger.tail until the next start");
         }
     }
 
@@ -171,10 +215,10 @@ impl Writer {
 
     /// Whether something can be written now; tries to come back if it could not, but not all the time.
     fn is_ready(&mut self) -> bool {
-        if !self.sound {
+        if !self.sound || self.ledger.is_doubted() {
             let now = self.parts.clock.monotonic();
             if self.tried.is_none_or(|tried| now.saturating_sub(tried) >= self.retry) {
-                self.tried = Some(now);
+                (self.sound, self.tried) = (false, Some(now));
                 self.recover();
             }
         }
@@ -204,36 +248,31 @@ impl Writer {
         }
     }
 
-    /// Writes the batch in one transaction; on failure everything is as it was, but for the index.
+    /// Brings the batch to the disk at once; on failure everything is as it was, but for the index.
     fn write(&mut self, batch: &[Append]) -> Result<Vec<Answer>, StoreError> {
         let known = self.index.look(batch)?;
-        let mut transaction = self.ledger.database()?.begin_write()?;
-        transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-        let mut head = self.head;
+        let mut staged = Staged {
+            change: Change::of(self.ledger.database()?),
+            record: Record::after(self.head),
+            head: self.head,
+        };
         let mut answers = Vec::with_capacity(batch.len());
-        let mut events = transaction.open_table(EVENTS)?;
         for append in batch {
-            answers.push(self.stage(&transaction, &mut events, &known, &mut head, append)?);
+            answers.push(self.stage(&mut staged, &known, append)?);
         }
-        drop(events);
-        if answers.iter().any(|answer| matches!(answer, Answer::Committed(_))) {
-            transaction.commit()?;
-        } else {
-            transaction.abort()?;
+        let Staged { change, record, head } = staged;
+        let is_written = answers.iter().any(|answer| matches!(answer, Answer::Committed(_)));
+        if is_written && change.has_begun() {
+            self.ledger.write_with(change, &record)?;
+        } else if !record.is_empty() {
+            self.ledger.write(record)?;
         }
         self.head = head;
         self.ledger.set_last(head.last);
         Ok(answers)
     }
 
-    fn stage(
-        &mut self,
-        transaction: &WriteTransaction,
-        table: &mut Table<'_, u64, &'static [u8]>,
-        known: &Known,
-        head: &mut Head,
-        append: &Append,
-    ) -> Result<Answer, StoreError> {
+    fn stage(&mut self, staged: &mut Staged, known: &Known, append: &Append) -> Result<Answer, StoreError> {
         if let Some(key) = append.dedup
             && let Some(seq) = self.index.first(known, key)
         {
@@ -247,7 +286,8 @@ impl Writer {
                 return Ok(Answer::Stale);
             }
         }
-        if !register::are_unused(transaction, &append.credentials)? {
+        let Staged { change, record, head } = staged;
+        if !register::are_unused(change, &append.credentials)? {
             end_line(append);
             return Ok(Answer::Stale);
         }
@@ -256,15 +296,14 @@ impl Writer {
         for new in &append.events {
             let seq = Seq(head.last.0 + 1);
             let entry = Entry { seq, at, by: new.by.clone(), event: new.event.clone() };
-            let (bytes, chain) = codec::encode(keys.chain(seq), &head.chain, &entry)?;
-            table.insert(seq.0, bytes.as_slice())?;
-            register::write(transaction, keys, seq, new)?;
+            let chain = record.push(keys.chain(seq), &head.chain, &entry)?;
+            register::write(change, keys, seq, new)?;
             *head = Head { last: seq, chain };
             self.index.add(&entry);
             entries.push(entry);
         }
-        register::write_credentials(transaction, keys, &append.credentials)?;
-        register::forget_erased(transaction, &append.events)?;
+        register::write_credentials(change, keys, &append.credentials)?;
+        register::forget_erased(change, &append.events)?;
         Ok(Answer::Committed(entries.into()))
     }
 

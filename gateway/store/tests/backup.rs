@@ -189,7 +189,10 @@ fn a_backup_that_is_cut_short_or_changed_or_longer_is_refused_and_touches_nothin
     let names =
         fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     assert!(
-        names.filter(|name| !["ledger.redb", "views.redb", "evidence.redb"].contains(&name.as_str())).count()
+        names
+            .filter(|name| !["ledger.redb", "ledger.tail", "views.redb", "evidence.redb"]
+                .contains(&name.as_str()))
+            .count()
             == 0
     );
 }

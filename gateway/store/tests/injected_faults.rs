@@ -18,11 +18,12 @@ use common::history::History;
 use common::machine::{Call, Fault, Machine, Wrong};
 use common::random::Random;
 use common::{
-    KEY, SESSION, TestClock, append, append_as, created, number, queue, setting, step, unmatched, wait_for,
+    KEY, SESSION, TestClock, append, append_as, created, number, queue, register, setting, step, unmatched,
+    wait_for,
 };
-use rollcall_domain::ids::Seq;
+use rollcall_domain::ids::{Seq, UserId};
 use rollcall_domain::ports::{Health, HealthSource as _};
-use rollcall_store::{Appended, Expect, Line, Place, Store, Stuck, verify_at};
+use rollcall_store::{Appended, Credential, Expect, Line, Place, Store, Stuck, verify_at};
 
 /// Faults in the test command; `ROLLCALL_FAULTS` asks for more.
 const FAULTS: u64 = 600;
@@ -89,6 +90,10 @@ fn live_through_faults(seed: u64) {
             history.machine.heal();
             insist(&mut history, &store);
             assert!(store.is_up());
+            // Whoever cannot read has the file opened again.
+            while store.entries(Seq(1), 1).is_err() {
+                std::thread::yield_now();
+            }
         }
         history.judge(&store);
         history.views_follow(&store);
@@ -319,7 +324,9 @@ fn a_ledger_that_turns_to_garbage_while_in_use_acknowledges_nothing_and_answers_
         wait_for(&store, Seq(2));
         machine.garble("ledger.redb", 4_096);
         for _ in 0..3 {
-            assert!(matches!(append(&store, vec![setting("2")]), Appended::Failed(_)));
+            // What needs more than the tail.
+            let secret = Credential::Password { user: UserId(1), hash: "$argon2id$".to_owned() };
+            assert!(matches!(register(&store, setting("2"), vec![], vec![secret]), Appended::Failed(_)));
             assert!(!store.is_up());
         }
         store.close();

@@ -68,7 +68,9 @@ fn a_ledger_that_ends_before_what_the_views_have_seen_is_not_gone_on_with() {
     let folder = three_entries();
     let older = tempdir().unwrap();
     append(&open(older.path()), vec![setting("1")]);
-    fs::copy(older.path().join("ledger.redb"), folder.path().join("ledger.redb")).unwrap();
+    for file in ["ledger.redb", "ledger.tail"] {
+        fs::copy(older.path().join(file), folder.path().join(file)).unwrap();
+    }
     let (error, line) = refusal(folder.path());
     assert!(matches!(error, StoreError::Short { seq: 2 }), "{line}");
     assert!(line.contains("delete views.redb"), "{line}");

@@ -25,7 +25,7 @@ const CUTS_EACH: u64 = 15;
 
 /// The power is cut at some call to come.
 fn any_cut(random: &mut Random) -> Fault {
-    let file = random.one_of(&["ledger", "ledger", "views"]);
+    let file = random.one_of(&["ledger", "ledger.tail", "ledger.tail", "views"]);
     let (call, soon) =
         random.one_of(&[(Call::Write, 60), (Call::Write, 12), (Call::Sync, 4), (Call::Length, 2)]);
     Fault { file, call, wrong: Wrong::PowerCut, after: random.below(soon), times: 1 }

@@ -147,10 +147,12 @@ fn a_ledger_that_was_not_closed_is_verified_all_the_same() {
     let store = open(folder.path());
     common::append(&store, many(5));
     let copy = in_memory();
-    fs::write(ledger(copy.path()), at_one_moment(&ledger(folder.path()))).unwrap();
-    let before = fs::read(ledger(copy.path())).unwrap();
+    for file in ["ledger.tail", "ledger.redb"] {
+        fs::write(copy.path().join(file), at_one_moment(&folder.path().join(file))).unwrap();
+    }
+    let before = files(copy.path());
     assert_eq!(verify(copy.path(), KEY, None).unwrap().last, Seq(5));
-    assert!(fs::read(ledger(copy.path())).unwrap() == before);
+    assert!(files(copy.path()) == before);
 }
 
 /// Everything that lies in the folder.

@@ -1,4 +1,4 @@
-//! A disk that can be told to fail: the name of a ledger leads to a file in memory, which can be sealed.
+//! A disk that can be told to fail: the names of a ledger's files lead to files in memory, which can be sealed.
 //!
 //! Promises: what was written before it failed is there when it is mended.
 
@@ -9,37 +9,41 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-pub struct Disk {
-    file: PathBuf,
-    memory: File,
-}
+pub struct Disk(Vec<(PathBuf, File)>);
 
 impl Disk {
     /// Takes over the ledger of this folder, whose store is closed.
     pub fn under(folder: &Path) -> Self {
-        let memory: File =
-            memfd_create("ledger", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap().into();
-        let disk = Disk { file: folder.join("ledger.redb"), memory };
-        fs::copy(&disk.file, disk.memory_path()).unwrap();
-        fs::remove_file(&disk.file).unwrap();
-        symlink(disk.memory_path(), &disk.file).unwrap();
-        disk
-    }
-
-    /// Also for a gateway that is a process of its own.
-    fn memory_path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.memory.as_raw_fd())
+        let files = ["ledger.redb", "ledger.tail"].map(|name| {
+            let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+            let (file, memory) = (folder.join(name), memfd_create(name, flags).unwrap().into());
+            fs::copy(&file, path_of(&memory)).unwrap();
+            fs::remove_file(&file).unwrap();
+            symlink(path_of(&memory), &file).unwrap();
+            (file, memory)
+        });
+        Disk(files.into())
     }
 
     /// From now on nothing can be written.
     pub fn fail(&self) {
-        fcntl_add_seals(&self.memory, SealFlags::WRITE | SealFlags::GROW).unwrap();
+        for (_, memory) in &self.0 {
+            fcntl_add_seals(memory, SealFlags::WRITE | SealFlags::GROW).unwrap();
+        }
     }
 
     /// It can be written again.
     pub fn mend(&self) {
-        let next = self.file.with_extension("next");
-        fs::copy(self.memory_path(), &next).unwrap();
-        fs::rename(next, &self.file).unwrap();
+        // The ledger last: when it can be opened, all is there.
+        for (file, memory) in self.0.iter().rev() {
+            let next = file.with_extension("next");
+            fs::copy(path_of(memory), &next).unwrap();
+            fs::rename(next, file).unwrap();
+        }
     }
+}
+
+/// Also for a gateway that is a process of its own.
+fn path_of(memory: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd())
 }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use super::kept::{Kept, sealed_under};
 use super::{Keyring, RootKey};
 use crate::error::StoreError;
-use crate::ledger::Ledger;
+use crate::reading::Now;
 use crate::seal::{Generation, Place, Seal, generation};
 use crate::secrets::Secrets;
 use crate::tables::KEYS;
@@ -261,7 +261,7 @@ fn find(database: &Database) -> Result<Option<Vec<u8>>, StoreError> {
 }
 
 fn last(database: &Database) -> Result<Seq, StoreError> {
-    Ledger::end_in(&database.begin_read()?)
+    Now::of(database.begin_read()?, Vec::new()).end()
 }
 
 #[cfg(test)]

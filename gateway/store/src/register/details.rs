@@ -2,13 +2,14 @@
 //!
 //! Promises: the last that was written of somebody is read; a kind of people can be read from end to end.
 
-use redb::{TableHandle as _, WriteTransaction};
+use redb::TableHandle as _;
 use rollcall_domain::ids::{DeviceId, StudentId, TeacherId, UserId};
 use rollcall_domain::people::{DeviceDetails, Person, Personal, StudentDetails, TeacherDetails, UserDetails};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Register;
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::tables::{DEVICES, PEOPLE, STUDENT, TEACHER, USER};
@@ -109,15 +110,15 @@ pub(super) fn key(person: Person) -> (u8, u64) {
 }
 
 /// Writes a row about a person or a device.
-pub(super) fn write(transaction: &WriteTransaction, keys: &Keys, row: &Personal) -> Result<(), StoreError> {
+pub(super) fn write(change: &Change, keys: &Keys, row: &Personal) -> Result<(), StoreError> {
     match row {
-        Personal::Student(id, details) => put(transaction, keys, Person::Student(*id), details),
-        Personal::Teacher(id, details) => put(transaction, keys, Person::Teacher(*id), details),
-        Personal::User(id, details) => put(transaction, keys, Person::User(*id), details),
+        Personal::Student(id, details) => put(change, keys, Person::Student(*id), details),
+        Personal::Teacher(id, details) => put(change, keys, Person::Teacher(*id), details),
+        Personal::User(id, details) => put(change, keys, Person::User(*id), details),
         Personal::Device(id, details) => {
             let key = id.as_str().to_owned();
             let row = keys.seal(DEVICES.name(), &key, details)?;
-            transaction.open_table(DEVICES)?.insert(&key, row.as_slice())?;
+            change.open_table(DEVICES)?.insert(&key, row.as_slice())?;
             Ok(())
         }
         // Texts have tables of their own.
@@ -125,14 +126,9 @@ pub(super) fn write(transaction: &WriteTransaction, keys: &Keys, row: &Personal)
     }
 }
 
-fn put(
-    transaction: &WriteTransaction,
-    keys: &Keys,
-    person: Person,
-    details: &impl Serialize,
-) -> Result<(), StoreError> {
+fn put(change: &Change, keys: &Keys, person: Person, details: &impl Serialize) -> Result<(), StoreError> {
     let key = key(person);
     let row = keys.seal(PEOPLE.name(), &key, details)?;
-    transaction.open_table(PEOPLE)?.insert(key, row.as_slice())?;
+    change.open_table(PEOPLE)?.insert(key, row.as_slice())?;
     Ok(())
 }

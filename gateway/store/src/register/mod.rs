@@ -21,12 +21,13 @@ mod texts;
 
 use std::sync::Arc;
 
-use redb::{Key, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, Value, WriteTransaction};
+use redb::{Key, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, Value};
 use rollcall_domain::event::{Event, NewEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::people::Personal;
 
 use crate::append::Credential;
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -57,28 +58,24 @@ impl Register {
         &self,
         table: TableDefinition<'_, K, V>,
     ) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
-        match self.ledger.database()?.begin_read()?.open_table(table) {
+        let opened = match self.ledger.database()?.begin_read()?.open_table(table) {
             Ok(table) => Ok(Some(table)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
-        }
+        };
+        self.ledger.noted(opened)
     }
 }
 
 /// Writes what comes with an event, and takes away what it says is gone.
-pub(crate) fn write(
-    transaction: &WriteTransaction,
-    keys: &Keys,
-    seq: Seq,
-    new: &NewEvent,
-) -> Result<(), StoreError> {
-    forget::follow(transaction, &new.event)?;
+pub(crate) fn write(change: &Change, keys: &Keys, seq: Seq, new: &NewEvent) -> Result<(), StoreError> {
+    forget::follow(change, &new.event)?;
     for row in &new.personal {
         match row {
             Personal::Text { field, about, text } => {
-                texts::write(transaction, keys, (seq, *field), *about, text)?;
+                texts::write(change, keys, (seq, *field), *about, text)?;
             }
-            row => details::write(transaction, keys, row)?,
+            row => details::write(change, keys, row)?,
         }
     }
     Ok(())
@@ -86,31 +83,28 @@ pub(crate) fn write(
 
 /// Writes the credentials of an append.
 pub(crate) fn write_credentials(
-    transaction: &WriteTransaction,
+    change: &Change,
     keys: &Keys,
     credentials: &[Credential],
 ) -> Result<(), StoreError> {
     for credential in credentials {
         match credential {
-            Credential::Password { user, hash } => sign_in::put_password(transaction, keys, *user, hash)?,
+            Credential::Password { user, hash } => sign_in::put_password(change, keys, *user, hash)?,
             Credential::SecondFactor { user, secret } => {
-                sign_in::put_second_factor(transaction, keys, *user, secret)?;
+                sign_in::put_second_factor(change, keys, *user, secret)?;
             }
-            Credential::Template(template) => templates::put(transaction, keys, template)?,
-            Credential::Gone(held) => forget::credential(transaction, held)?,
-            secret => secrets::write(transaction, secret)?,
+            Credential::Template(template) => templates::put(change, keys, template)?,
+            Credential::Gone(held) => forget::credential(change, held)?,
+            secret => secrets::write(change, secret)?,
         }
     }
     Ok(())
 }
 
 /// Whether all that can be used once and is used by these is still there.
-pub(crate) fn are_unused(
-    transaction: &WriteTransaction,
-    credentials: &[Credential],
-) -> Result<bool, StoreError> {
+pub(crate) fn are_unused(change: &Change, credentials: &[Credential]) -> Result<bool, StoreError> {
     for credential in credentials {
-        if !secrets::is_unused(transaction, credential)? {
+        if !secrets::is_unused(change, credential)? {
             return Ok(false);
         }
     }
@@ -118,10 +112,10 @@ pub(crate) fn are_unused(
 }
 
 /// Forgets whom these events erased; last of all that an append writes, so that nothing slips in behind it.
-pub(crate) fn forget_erased(transaction: &WriteTransaction, events: &[NewEvent]) -> Result<(), StoreError> {
+pub(crate) fn forget_erased(change: &Change, events: &[NewEvent]) -> Result<(), StoreError> {
     for new in events {
         if let Event::Erased(person) = &new.event {
-            forget::person(transaction, *person)?;
+            forget::person(change, *person)?;
         }
     }
     Ok(())

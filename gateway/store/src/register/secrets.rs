@@ -7,11 +7,12 @@
 //! hash, which they cannot steer without its key. Where a hash that was found is compared with one that was
 //! made, it is in constant time.
 
-use redb::{ReadableTable as _, WriteTransaction};
+use redb::ReadableTable as _;
 use rollcall_domain::ids::{ApiTokenId, DeviceId, UserId};
 
 use super::Register;
 use crate::append::{Claimant, Credential, Held};
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::secrets::SecretHash;
 use crate::tables::{API_TOKEN, BACKUP_CODE, DEVICE_CLAIM, DEVICE_SECRET, SECRETS, SECRETS_OF, USER_CLAIM};
@@ -116,26 +117,24 @@ fn damaged() -> StoreError {
 }
 
 /// Sets, replaces and uses up.
-pub(super) fn write(transaction: &WriteTransaction, credential: &Credential) -> Result<(), StoreError> {
+pub(super) fn write(change: &Change, credential: &Credential) -> Result<(), StoreError> {
     match credential {
-        Credential::DeviceSecret { device, hash } => {
-            put(transaction, DEVICE_SECRET, (device.as_str(), 0), *hash)
-        }
+        Credential::DeviceSecret { device, hash } => put(change, DEVICE_SECRET, (device.as_str(), 0), *hash),
         Credential::ApiToken { user, token, hash } => {
-            put(transaction, API_TOKEN, (&user.to_string(), token.0), *hash)
+            put(change, API_TOKEN, (&user.to_string(), token.0), *hash)
         }
         Credential::BackupCodes { user, hashes } => {
             let owner = user.to_string();
-            remove(transaction, BACKUP_CODE, &owner, None)?;
+            remove(change, BACKUP_CODE, &owner, None)?;
             let numbered = (0..).zip(hashes);
-            numbered.into_iter().try_for_each(|(n, hash)| put(transaction, BACKUP_CODE, (&owner, n), *hash))
+            numbered.into_iter().try_for_each(|(n, hash)| put(change, BACKUP_CODE, (&owner, n), *hash))
         }
         Credential::ClaimCode { of, hash } => {
             let (kind, owner) = claim(of);
-            put(transaction, kind, (&owner, 0), *hash)
+            put(change, kind, (&owner, 0), *hash)
         }
-        Credential::BackupCodeUsed { hash, .. } => use_up(transaction, BACKUP_CODE, *hash),
-        Credential::ClaimCodeUsed { of, hash } => use_up(transaction, claim(of).0, *hash),
+        Credential::BackupCodeUsed { hash, .. } => use_up(change, BACKUP_CODE, *hash),
+        Credential::ClaimCodeUsed { of, hash } => use_up(change, claim(of).0, *hash),
         // The others are not hashes.
         Credential::Password { .. }
         | Credential::SecondFactor { .. }
@@ -145,7 +144,7 @@ pub(super) fn write(transaction: &WriteTransaction, credential: &Credential) -> 
 }
 
 /// Whether what this uses up is still there, and its owner's.
-pub(super) fn is_unused(transaction: &WriteTransaction, credential: &Credential) -> Result<bool, StoreError> {
+pub(super) fn is_unused(change: &Change, credential: &Credential) -> Result<bool, StoreError> {
     let (kind, owner, hash) = match credential {
         Credential::BackupCodeUsed { user, hash } => (BACKUP_CODE, user.to_string(), hash),
         Credential::ClaimCodeUsed { of, hash } => {
@@ -154,21 +153,21 @@ pub(super) fn is_unused(transaction: &WriteTransaction, credential: &Credential)
         }
         _ => return Ok(true),
     };
-    let table = transaction.open_table(SECRETS)?;
+    let table = change.open_table(SECRETS)?;
     let found = table.get((kind, hash.0))?;
     Ok(found.is_some_and(|found| found.value().0 == owner))
 }
 
 /// Removes what is held as a hash.
-pub(super) fn remove_held(transaction: &WriteTransaction, held: &Held) -> Result<(), StoreError> {
+pub(super) fn remove_held(change: &Change, held: &Held) -> Result<(), StoreError> {
     match held {
-        Held::BackupCodes(user) => remove(transaction, BACKUP_CODE, &user.to_string(), None),
-        Held::ApiToken(user, token) => remove(transaction, API_TOKEN, &user.to_string(), Some(token.0)),
-        Held::ApiTokens(user) => remove(transaction, API_TOKEN, &user.to_string(), None),
-        Held::DeviceSecret(device) => remove(transaction, DEVICE_SECRET, device.as_str(), None),
+        Held::BackupCodes(user) => remove(change, BACKUP_CODE, &user.to_string(), None),
+        Held::ApiToken(user, token) => remove(change, API_TOKEN, &user.to_string(), Some(token.0)),
+        Held::ApiTokens(user) => remove(change, API_TOKEN, &user.to_string(), None),
+        Held::DeviceSecret(device) => remove(change, DEVICE_SECRET, device.as_str(), None),
         Held::ClaimCode(of) => {
             let (kind, owner) = claim(of);
-            remove(transaction, kind, &owner, None)
+            remove(change, kind, &owner, None)
         }
         // The others are not hashes.
         Held::Password(_) | Held::SecondFactor(_) | Held::Template { .. } | Held::Templates(_) => Ok(()),
@@ -182,29 +181,19 @@ fn claim(of: &Claimant) -> (u8, String) {
     }
 }
 
-fn put(
-    transaction: &WriteTransaction,
-    kind: u8,
-    (owner, number): (&str, u64),
-    hash: SecretHash,
-) -> Result<(), StoreError> {
-    remove(transaction, kind, owner, Some(number))?;
+fn put(change: &Change, kind: u8, (owner, number): (&str, u64), hash: SecretHash) -> Result<(), StoreError> {
+    remove(change, kind, owner, Some(number))?;
     // A secret is one owner's: whoever had the same has it no more. With random secrets nobody has.
-    use_up(transaction, kind, hash)?;
-    transaction.open_table(SECRETS)?.insert((kind, hash.0), (owner, number))?;
-    transaction.open_table(SECRETS_OF)?.insert((kind, owner, number), hash.0)?;
+    use_up(change, kind, hash)?;
+    change.open_table(SECRETS)?.insert((kind, hash.0), (owner, number))?;
+    change.open_table(SECRETS_OF)?.insert((kind, owner, number), hash.0)?;
     Ok(())
 }
 
 /// Removes an owner's secret with this number; all of this kind if no number is given.
-fn remove(
-    transaction: &WriteTransaction,
-    kind: u8,
-    owner: &str,
-    number: Option<u64>,
-) -> Result<(), StoreError> {
-    let mut secrets = transaction.open_table(SECRETS)?;
-    let mut of = transaction.open_table(SECRETS_OF)?;
+fn remove(change: &Change, kind: u8, owner: &str, number: Option<u64>) -> Result<(), StoreError> {
+    let mut secrets = change.open_table(SECRETS)?;
+    let mut of = change.open_table(SECRETS_OF)?;
     let (from, to) = number.map_or((0, u64::MAX), |number| (number, number));
     for row in of.extract_from_if((kind, owner, from)..=(kind, owner, to), |_, _| true)? {
         secrets.remove((kind, row?.1.value()))?;
@@ -212,10 +201,10 @@ fn remove(
     Ok(())
 }
 
-fn use_up(transaction: &WriteTransaction, kind: u8, hash: SecretHash) -> Result<(), StoreError> {
-    let mut secrets = transaction.open_table(SECRETS)?;
+fn use_up(change: &Change, kind: u8, hash: SecretHash) -> Result<(), StoreError> {
+    let mut secrets = change.open_table(SECRETS)?;
     let Some(found) = secrets.remove((kind, hash.0))? else { return Ok(()) };
     let (owner, number) = found.value();
-    transaction.open_table(SECRETS_OF)?.remove((kind, owner, number))?;
+    change.open_table(SECRETS_OF)?.remove((kind, owner, number))?;
     Ok(())
 }

@@ -4,12 +4,13 @@
 //!
 //! Refuses: hashing and checking. The store keeps what it is given.
 
-use redb::{TableHandle as _, WriteTransaction};
+use redb::TableHandle as _;
 use rollcall_domain::ids::UserId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Register;
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::tables::{CREDENTIALS, PASSWORD, SECOND_FACTOR};
@@ -39,41 +40,31 @@ impl Register {
     }
 }
 
-pub(super) fn put_password(
-    transaction: &WriteTransaction,
-    keys: &Keys,
-    user: UserId,
-    hash: &str,
-) -> Result<(), StoreError> {
-    put(transaction, keys, (PASSWORD, user.0), &hash)
+pub(super) fn put_password(change: &Change, keys: &Keys, user: UserId, hash: &str) -> Result<(), StoreError> {
+    put(change, keys, (PASSWORD, user.0), &hash)
 }
 
 pub(super) fn put_second_factor(
-    transaction: &WriteTransaction,
+    change: &Change,
     keys: &Keys,
     user: UserId,
     secret: &[u8],
 ) -> Result<(), StoreError> {
-    put(transaction, keys, (SECOND_FACTOR, user.0), &secret)
+    put(change, keys, (SECOND_FACTOR, user.0), &secret)
 }
 
-fn put(
-    transaction: &WriteTransaction,
-    keys: &Keys,
-    key: (u8, u64),
-    value: &impl Serialize,
-) -> Result<(), StoreError> {
+fn put(change: &Change, keys: &Keys, key: (u8, u64), value: &impl Serialize) -> Result<(), StoreError> {
     let row = keys.seal(CREDENTIALS.name(), &key, value)?;
-    transaction.open_table(CREDENTIALS)?.insert(key, row.as_slice())?;
+    change.open_table(CREDENTIALS)?.insert(key, row.as_slice())?;
     Ok(())
 }
 
-pub(super) fn remove_password(transaction: &WriteTransaction, user: UserId) -> Result<(), StoreError> {
-    transaction.open_table(CREDENTIALS)?.remove((PASSWORD, user.0))?;
+pub(super) fn remove_password(change: &Change, user: UserId) -> Result<(), StoreError> {
+    change.open_table(CREDENTIALS)?.remove((PASSWORD, user.0))?;
     Ok(())
 }
 
-pub(super) fn remove_second_factor(transaction: &WriteTransaction, user: UserId) -> Result<(), StoreError> {
-    transaction.open_table(CREDENTIALS)?.remove((SECOND_FACTOR, user.0))?;
+pub(super) fn remove_second_factor(change: &Change, user: UserId) -> Result<(), StoreError> {
+    change.open_table(CREDENTIALS)?.remove((SECOND_FACTOR, user.0))?;
     Ok(())
 }

@@ -6,12 +6,13 @@
 
 use std::fmt;
 
-use redb::{TableHandle as _, WriteTransaction};
+use redb::TableHandle as _;
 use rollcall_domain::ids::StudentId;
 use rollcall_domain::scan::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Register;
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::tables::TEMPLATES;
@@ -51,29 +52,25 @@ impl Register {
     }
 }
 
-pub(super) fn put(
-    transaction: &WriteTransaction,
-    keys: &Keys,
-    template: &Template,
-) -> Result<(), StoreError> {
+pub(super) fn put(change: &Change, keys: &Keys, template: &Template) -> Result<(), StoreError> {
     let key = (template.student.0, code(template.method), template.number);
     let row = keys.seal(TEMPLATES.name(), &key, template)?;
-    transaction.open_table(TEMPLATES)?.insert(key, row.as_slice())?;
+    change.open_table(TEMPLATES)?.insert(key, row.as_slice())?;
     Ok(())
 }
 
 pub(super) fn remove(
-    transaction: &WriteTransaction,
+    change: &Change,
     student: StudentId,
     method: Method,
     number: u16,
 ) -> Result<(), StoreError> {
-    transaction.open_table(TEMPLATES)?.remove((student.0, code(method), number))?;
+    change.open_table(TEMPLATES)?.remove((student.0, code(method), number))?;
     Ok(())
 }
 
-pub(super) fn forget(transaction: &WriteTransaction, student: StudentId) -> Result<(), StoreError> {
-    transaction.open_table(TEMPLATES)?.retain_in(all_of(student), |_, _| false)?;
+pub(super) fn forget(change: &Change, student: StudentId) -> Result<(), StoreError> {
+    change.open_table(TEMPLATES)?.retain_in(all_of(student), |_, _| false)?;
     Ok(())
 }
 

@@ -6,12 +6,13 @@
 
 use std::fmt;
 
-use redb::{ReadableTable as _, TableHandle as _, WriteTransaction};
+use redb::{ReadableTable as _, TableHandle as _};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::people::{Person, TextField};
 
 use super::Register;
 use super::details;
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::tables::{TEXTS, TEXTS_ABOUT};
@@ -86,7 +87,7 @@ impl Register {
 }
 
 pub(super) fn write(
-    transaction: &WriteTransaction,
+    change: &Change,
     keys: &Keys,
     (seq, field): (Seq, TextField),
     about: Option<Person>,
@@ -94,18 +95,18 @@ pub(super) fn write(
 ) -> Result<(), StoreError> {
     let key = (seq.0, code(field));
     let row = keys.seal(TEXTS.name(), &key, &(about, text))?;
-    transaction.open_table(TEXTS)?.insert(key, row.as_slice())?;
+    change.open_table(TEXTS)?.insert(key, row.as_slice())?;
     if let Some((kind, id)) = about.map(details::key) {
-        transaction.open_table(TEXTS_ABOUT)?.insert((kind, id, key.0, key.1), ())?;
+        change.open_table(TEXTS_ABOUT)?.insert((kind, id, key.0, key.1), ())?;
     }
     Ok(())
 }
 
 /// The texts of this event are about somebody, too.
-pub(super) fn also_about(transaction: &WriteTransaction, seq: Seq, person: Person) -> Result<(), StoreError> {
+pub(super) fn also_about(change: &Change, seq: Seq, person: Person) -> Result<(), StoreError> {
     let (kind, id) = details::key(person);
-    let mut about = transaction.open_table(TEXTS_ABOUT)?;
-    for row in transaction.open_table(TEXTS)?.range((seq.0, 0)..=(seq.0, u8::MAX))? {
+    let mut about = change.open_table(TEXTS_ABOUT)?;
+    for row in change.open_table(TEXTS)?.range((seq.0, 0)..=(seq.0, u8::MAX))? {
         let (seq, field) = row?.0.value();
         about.insert((kind, id, seq, field), ())?;
     }
@@ -113,10 +114,10 @@ pub(super) fn also_about(transaction: &WriteTransaction, seq: Seq, person: Perso
 }
 
 /// Removes all texts about somebody.
-pub(super) fn forget(transaction: &WriteTransaction, person: Person) -> Result<(), StoreError> {
+pub(super) fn forget(change: &Change, person: Person) -> Result<(), StoreError> {
     let (kind, id) = details::key(person);
-    let mut texts = transaction.open_table(TEXTS)?;
-    let mut about = transaction.open_table(TEXTS_ABOUT)?;
+    let mut texts = change.open_table(TEXTS)?;
+    let mut about = change.open_table(TEXTS_ABOUT)?;
     let theirs = (kind, id, 0, 0)..=(kind, id, u64::MAX, u8::MAX);
     for row in about.extract_from_if(theirs, |_, ()| true)? {
         let (_, _, seq, field) = row?.0.value();

@@ -299,8 +299,8 @@ mod tests {
     fn entry(seq: u64, at: i64, value: &str, before: &Chain) -> (Chain, Vec<u8>) {
         let event = Event::SettingChanged { key: value.to_owned(), value: None };
         let entry = Entry { seq: Seq(seq), at: Moment::from_millis(at), by: Actor::Cli, event };
-        let (bytes, chain) = codec::encode(&KEY, before, &entry).unwrap();
-        (chain, bytes)
+        let mut bytes = Vec::new();
+        (codec::encode(&KEY, before, &entry, &mut bytes).unwrap(), bytes)
     }
 
     /// A run of entries, each after the one before it.
@@ -324,7 +324,7 @@ mod tests {
         }
         rows.iter().for_each(|row| bytes.extend(row.bytes()));
         fs::write(file.path(), bytes).unwrap();
-        let source = Source::new(Held::take(file.path()).unwrap()).unwrap();
+        let source = Source::new(Held::take(file.path()).unwrap(), Vec::new()).unwrap();
         let scan = scan(&source)?;
         let chosen = choose(&source, &scan, &|_| KEY, Seq(0), Moment::from_millis(9))?;
         Ok((chosen, source))

@@ -1,6 +1,6 @@
 //! A new ledger from what is left of a damaged one.
 //!
-//! Promises: every entry that lies intact in the file is in the new ledger, under its own sequence and with
+//! Promises: every entry that lies intact in the file, or in the tail beside it, is in the new ledger, under its own sequence and with
 //! its own bytes; what is gone is named by ranges, in the new ledger too, so that it never passes for
 //! whole; rows of the register come along as far as pages lead to them; the damaged file is kept under
 //! another name; until the new ledger is whole and on disk, nothing is changed.
@@ -15,6 +15,7 @@ mod scan;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use redb::{Database, Key, TableDefinition, Value, WriteTransaction};
@@ -24,6 +25,7 @@ use rollcall_domain::moment::Moment;
 use rollcall_domain::ports::Clock;
 
 use crate::caught::caught;
+use crate::change::Change;
 use crate::codec;
 use crate::error::StoreError;
 use crate::gaps::Gap;
@@ -32,6 +34,7 @@ use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::{Held, Look};
 use crate::register::forget_person;
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
+use crate::tail;
 use crate::views;
 use choose::{Chosen, choose};
 use pages::Rows;
@@ -73,7 +76,13 @@ pub(crate) fn if_damaged(
         }
         // A commit that was cut short was never answered, and the views have seen nothing of it.
         Look::Unclosed { torn: true } => {
-            let (end, seen) = (Ledger::open_unchanged(folder, keys)?.end()?, views::last_in(folder));
+            let end = match Ledger::open_unchanged(folder, keys).and_then(|ledger| ledger.end()) {
+                Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) => {
+                    return because_of(folder, keys, clock, &error.to_string()).map(Some);
+                }
+                end => end?,
+            };
+            let seen = views::last_in(folder);
             let what = format!("it ends at entry {end}, and the views have seen {seen}");
             if seen > end { because_of(folder, keys, clock, &what).map(Some) } else { Ok(None) }
         }
@@ -116,7 +125,7 @@ pub fn salvage(folder: &Path, keys: impl Into<Keyring>, at: Moment) -> Result<Sa
 
 fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, StoreError> {
     let path = file_in(folder);
-    let source = Source::new(Held::take(&path)?)?;
+    let source = Source::new(Held::take(&path)?, tail::bytes_in(folder)?)?;
     let scan = scan(&source)?;
     // The views may have seen what is gone without a trace.
     let known_last = views::last_in(folder);
@@ -144,6 +153,7 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
     sync_folder(folder)?;
     fs::rename(&new, &path).map_err(redb::Error::Io)?;
     sync_folder(folder)?;
+    tail::set_aside(folder, &set_aside)?;
     views::forget_put_aside(folder).map_err(redb::Error::Io)?;
     let mended = chosen.kept.iter().filter(|kept| kept.mended).count();
     Ok(Salvaged { entries: chosen.kept.len(), mended, gaps, rows, rows_lost, set_aside })
@@ -229,10 +239,12 @@ fn write(
         transaction.open_table(GAPS)?.insert(row.gap.first.0, row.bytes().as_slice())?;
     }
     let counted = write_register(&transaction, register)?;
-    for person in erased {
-        forget_person(&transaction, person)?;
-    }
     transaction.commit()?;
+    let change = Change::of(Arc::new(database));
+    for person in erased {
+        forget_person(&change, person)?;
+    }
+    change.commit()?;
     Ok(counted)
 }
 

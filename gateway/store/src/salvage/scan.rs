@@ -37,23 +37,38 @@ pub(crate) struct Found {
     length: u32,
 }
 
-/// A file nobody else has, read in spite of what cannot be read.
+/// A file nobody else has, read in spite of what cannot be read, and behind it the ledger's tail.
 pub(crate) struct Source {
     held: Held,
+    /// Where the tail begins.
+    tail_at: u64,
+    tail: Vec<u8>,
     length: u64,
 }
 
 impl Source {
-    pub(crate) fn new(held: Held) -> Result<Self, StoreError> {
-        let length = held.len().map_err(redb::Error::Io)?;
-        Ok(Source { held, length })
+    pub(crate) fn new(held: Held, tail: Vec<u8>) -> Result<Self, StoreError> {
+        let tail_at = held.len().map_err(redb::Error::Io)?;
+        let length = tail_at + u64::try_from(tail.len()).unwrap_or_default();
+        Ok(Source { held, tail_at, tail, length })
     }
 
     /// As many bytes as there are; zeros where the disk does not give them.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Vec<u8> {
         let there = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length.min(there)];
-        if self.held.read(offset, &mut bytes).is_err() {
+        let of_file = usize::try_from(self.tail_at.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (of_file, of_tail) = bytes.split_at_mut(of_file.min(length.min(there)));
+        let from = usize::try_from(offset.saturating_sub(self.tail_at)).unwrap_or(usize::MAX);
+        if let Some(there) = self.tail.get(from..).and_then(|tail| tail.get(..of_tail.len())) {
+            of_tail.copy_from_slice(there);
+        }
+        self.read_file(offset, of_file);
+        bytes
+    }
+
+    fn read_file(&self, offset: u64, bytes: &mut [u8]) {
+        if !bytes.is_empty() && self.held.read(offset, bytes).is_err() {
             let mut at = offset;
             for block in bytes.chunks_mut(BLOCK) {
                 if let Err(error) = self.held.read(at, block) {
@@ -63,7 +78,6 @@ impl Source {
                 at += u64::try_from(BLOCK).unwrap_or_default();
             }
         }
-        bytes
     }
 
     pub(crate) fn entry(&self, found: &Found) -> Result<Vec<u8>, StoreError> {

@@ -362,6 +362,10 @@ mod tests {
             Database::builder().set_cache_size(0).create(self.path(file))
         }
 
+        fn raw(&self, _: &str, _: bool) -> io::Result<Box<dyn redb::StorageBackend>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
         fn has(&self, file: &str) -> io::Result<bool> {
             self.path(file).try_exists()
         }

@@ -43,6 +43,13 @@ pub fn fill(folder: &Path, events: &[Event]) {
     }
     let last = queue(&store, vec![], None, None);
     last.recv().unwrap();
+    drop(store);
+    forget_tail(folder);
+}
+
+/// The tail of a ledger that was closed still has copies of what was written last; salvage would find them.
+pub fn forget_tail(folder: &Path) {
+    fs::remove_file(folder.join("ledger.tail")).ok();
 }
 
 /// The stored bytes of every entry.
@@ -58,6 +65,7 @@ pub fn damage(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(ledger(folder)).unwrap();
     change(&mut bytes);
     fs::write(ledger(folder), bytes).unwrap();
+    forget_tail(folder);
 }
 
 /// Where these bytes lie in the file; the last place, as that is where they were written last.

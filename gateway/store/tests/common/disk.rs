@@ -1,4 +1,4 @@
-//! A disk that can be told to fail: the name of the ledger, or of another file, leads to a file in memory,
+//! A disk that can be told to fail: the names of the ledger's files, or of another one, lead to files in memory,
 //! which can be sealed.
 
 use std::fs::{self, File};
@@ -8,28 +8,42 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+const LEDGER: [&str; 2] = ["ledger.redb", "ledger.tail"];
+
 pub struct Disk {
     folder: tempfile::TempDir,
-    memory: File,
-    name: &'static str,
+    files: Vec<(&'static str, File)>,
 }
 
 impl Disk {
     pub fn new() -> Self {
-        Disk::of("ledger.redb")
+        let disk = Disk::with(&LEDGER);
+        // A ledger is not made in a file that is there already.
+        let made = tempfile::tempdir().unwrap();
+        let store = super::open(made.path());
+        super::append(&store, vec![super::setting("a tail is made with the first entry")]);
+        drop(store);
+        let whole = fs::metadata(made.path().join("ledger.tail")).unwrap().len();
+        disk.files[1].1.set_len(whole).unwrap();
+        let made = tempfile::tempdir().unwrap();
+        super::make(made.path());
+        disk.write_from(made.path());
+        disk
     }
 
     /// With this file on it.
     pub fn of(name: &'static str) -> Self {
-        let memory = memfd_create("ledger", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap().into();
-        let disk = Disk { folder: tempfile::tempdir().unwrap(), memory, name };
-        if name == "ledger.redb" {
-            // A ledger is not made in a file that is there already.
-            let made = tempfile::tempdir().unwrap();
-            super::make(made.path());
-            disk.write_from(made.path());
+        Disk::with(&[name])
+    }
+
+    fn with(names: &[&'static str]) -> Self {
+        let memory =
+            |name| memfd_create(name, MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap().into();
+        let files = names.iter().map(|name| (*name, memory(*name))).collect();
+        let disk = Disk { folder: tempfile::tempdir().unwrap(), files };
+        for (name, memory) in &disk.files {
+            symlink(path_of(memory), disk.file(name)).unwrap();
         }
-        symlink(disk.memory_path(), disk.file()).unwrap();
         disk
     }
 
@@ -37,38 +51,49 @@ impl Disk {
         self.folder.path()
     }
 
-    fn file(&self) -> PathBuf {
-        self.folder.path().join(self.name)
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
-    fn memory_path(&self) -> String {
-        format!("/proc/self/fd/{}", self.memory.as_raw_fd())
-    }
-
-    /// The ledger in this folder is what is on the disk.
+    /// What lies in this folder is what is on the disk.
     pub fn write_from(&self, folder: &Path) {
-        fs::copy(folder.join("ledger.redb"), self.memory_path()).unwrap();
+        for (name, memory) in &self.files {
+            if folder.join(name).exists() {
+                fs::copy(folder.join(name), path_of(memory)).unwrap();
+            }
+        }
     }
 
     /// From now on nothing can be written.
     pub fn fail(&self) {
-        fcntl_add_seals(&self.memory, SealFlags::WRITE | SealFlags::GROW).unwrap();
+        for (_, memory) in &self.files {
+            fcntl_add_seals(memory, SealFlags::WRITE | SealFlags::GROW).unwrap();
+        }
     }
 
-    /// From now on the file cannot even be opened.
+    /// From now on the files cannot even be opened.
     pub fn pull_out(&self) {
-        fs::remove_file(self.file()).unwrap();
+        self.files.iter().for_each(|(name, _)| fs::remove_file(self.file(name)).unwrap());
     }
 
     /// What is on the disk now.
     pub fn copy_to(&self, folder: &Path) {
-        fs::copy(self.memory_path(), folder.join(self.name)).unwrap();
+        for (name, memory) in &self.files {
+            fs::copy(path_of(memory), folder.join(name)).unwrap();
+        }
     }
 
-    /// The file can be written again; it is the one in this folder.
+    /// The files can be written again; they are those in this folder.
     pub fn put_in(&self, folder: &Path) {
         let next = self.folder.path().join("next");
-        symlink(folder.join(self.name), &next).unwrap();
-        fs::rename(next, self.file()).unwrap();
+        // The ledger last: when it can be opened, all is there.
+        for (name, _) in self.files.iter().rev() {
+            symlink(folder.join(name), &next).unwrap();
+            fs::rename(&next, self.file(name)).unwrap();
+        }
     }
+}
+
+fn path_of(memory: &File) -> String {
+    format!("/proc/self/fd/{}", memory.as_raw_fd())
 }

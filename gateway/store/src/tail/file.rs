@@ -1,0 +1,105 @@
+//! The file that the tail lies in: as long as it is made, written from the start again and again.
+//!
+//! Promises: a record that was written is on disk; the file is there whole or not at all, so that writing
+//! into it neither grows it nor needs room.
+//!
+//! Refuses: knowing which of the records still count.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use redb::StorageBackend;
+
+use super::record::{BLOCK, Record};
+use crate::disk::Place;
+use crate::error::StoreError;
+
+pub(crate) const FILE: &str = "ledger.tail";
+/// A new one, until it is one.
+const UNFINISHED: &str = "ledger.tail.new";
+
+/// One that is not this ledger's.
+const FOREIGN: &str = "ledger.tail.foreign";
+
+pub(super) struct TailFile {
+    raw: Box<dyn StorageBackend>,
+    length: u64,
+    /// Where the next record goes.
+    at: u64,
+}
+
+impl fmt::Debug for TailFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TailFile({} of {})", self.at, self.length)
+    }
+}
+
+impl TailFile {
+    /// The one that is there.
+    pub(super) fn open(place: &Place) -> Result<Option<Self>, StoreError> {
+        if !place.disk.has(FILE).map_err(redb::Error::Io)? {
+            return Ok(None);
+        }
+        let raw = place.raw(FILE, false)?;
+        let length = raw.len().map_err(redb::Error::Io)?;
+        Ok(Some(TailFile { raw, length, at: 0 }))
+    }
+
+    /// A new one, of zeros.
+    pub(super) fn make(place: &Place) -> Result<Self, StoreError> {
+        let made = place.raw(UNFINISHED, true)?;
+        let mut file = TailFile { raw: made, length: place.tail_bytes, at: 0 };
+        file.raw.set_len(file.length).map_err(redb::Error::Io)?;
+        file.wipe()?;
+        place.disk.rename(UNFINISHED, FILE).map_err(redb::Error::Io)?;
+        Ok(file)
+    }
+
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or_default()];
+        self.raw.read(0, &mut bytes).map_err(redb::Error::Io)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn has_room_for(&self, record: &Record) -> bool {
+        self.at.saturating_add(record.length()) <= self.length
+    }
+
+    /// Brings a record to the disk.
+    pub(super) fn write(&mut self, record: &mut Record) -> Result<(), StoreError> {
+        let length = record.length();
+        self.raw.write(self.at, record.sealed()?).map_err(redb::Error::Io)?;
+        self.raw.sync_data().map_err(redb::Error::Io)?;
+        self.at += length;
+        Ok(())
+    }
+
+    /// The next record goes to the start.
+    pub(super) fn start_over(&mut self) {
+        self.at = 0;
+    }
+
+    /// Nothing that lies in it is there any more.
+    pub(super) fn wipe(&mut self) -> Result<(), StoreError> {
+        let zeros = vec![0; BLOCK * 64];
+        let mut at = 0;
+        while at < self.length {
+            let here = usize::try_from(self.length - at).unwrap_or(usize::MAX).min(zeros.len());
+            self.raw.write(at, zeros.get(..here).unwrap_or_default()).map_err(redb::Error::Io)?;
+            at += u64::try_from(here).unwrap_or_default();
+        }
+        self.raw.sync_data().map_err(redb::Error::Io)?;
+        self.at = 0;
+        Ok(())
+    }
+}
+
+/// Gives it another name, under which nobody looks.
+pub(super) fn put_aside(place: &Place) -> Result<PathBuf, StoreError> {
+    place.disk.rename(FILE, FOREIGN).map_err(redb::Error::Io)?;
+    Ok(place.disk.path(FOREIGN))
+}

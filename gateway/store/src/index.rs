@@ -6,12 +6,13 @@
 //! Refuses: growing with the ledger. What the views have seen is forgotten; while they are stuck, it grows by
 //! about a hundred bytes a scan.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rollcall_domain::event::{Entry, Event, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::scan::DedupKey;
+use rustc_hash::FxHashMap;
 
 use crate::append::Append;
 use crate::error::StoreError;
@@ -27,10 +28,13 @@ pub(crate) struct Index {
     views: Views,
     ledger: Arc<Ledger>,
     /// Of entries that the views have not seen yet.
-    scans: HashMap<DedupKey, Seq>,
+    ///
+    /// Nobody chooses these keys: they are hashes with a key of ours, or numbers that we gave out. So a hash
+    /// that can be foreseen will do.
+    scans: FxHashMap<DedupKey, Seq>,
     /// The same, in order, so that what the views have seen can be forgotten.
     order: VecDeque<(Seq, DedupKey)>,
-    versions: HashMap<SessionId, u64>,
+    versions: FxHashMap<SessionId, u64>,
     last: Seq,
 }
 
@@ -42,7 +46,7 @@ struct Wanted {
 }
 
 /// Of the keys that a batch asks for, those that the views have. Everything else is in the index.
-pub(crate) struct Known(HashMap<DedupKey, Seq>);
+pub(crate) struct Known(FxHashMap<DedupKey, Seq>);
 
 impl Wanted {
     fn is_empty(&self) -> bool {
@@ -156,7 +160,7 @@ impl Index {
     }
 }
 
-type Found = (HashMap<DedupKey, Seq>, HashMap<SessionId, u64>);
+type Found = (FxHashMap<DedupKey, Seq>, FxHashMap<SessionId, u64>);
 
 fn ask_views(seen: &Snapshot, wanted: &Wanted) -> Result<Found, StoreError> {
     let (mut known, mut versions) = Found::default();

@@ -19,6 +19,7 @@ use crate::change::Change;
 use crate::codec::{Chain, GENESIS};
 use crate::disk::Place;
 use crate::error::StoreError;
+use crate::events;
 use crate::keys::{Keyring, Keys};
 use crate::overlay::open_unchanged;
 use crate::tables::{EVENTS, PROOF};
@@ -179,11 +180,7 @@ impl Ledger {
     pub(crate) fn write_with(&self, change: Change, record: &Record) -> Result<(), StoreError> {
         let transaction = change.transaction()?;
         self.tail.put_into(transaction)?;
-        let mut events = transaction.open_table(EVENTS)?;
-        for (seq, bytes) in record.rows(0) {
-            events.insert(seq, bytes)?;
-        }
-        drop(events);
+        events::insert(&mut transaction.open_table(EVENTS)?, record.rows(0))?;
         change.commit()?;
         self.tail.moved(true);
         Ok(())

@@ -18,6 +18,7 @@ mod change;
 mod codec;
 mod disk;
 mod error;
+mod events;
 pub mod evidence;
 mod export;
 mod follow;

@@ -8,13 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableError};
 use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
 use crate::caught::caught;
 use crate::codec::{self, Chain, Decoded};
 use crate::error::StoreError;
+use crate::events;
 use crate::gaps::{self, Gap, GapRow};
 use crate::ledger::{Head, Ledger};
 use crate::tables::EVENTS;
@@ -41,11 +42,10 @@ impl Now {
     ) -> Result<(), StoreError> {
         let (mut left, mut next) = (most, from.0);
         if let Some(table) = self.events()? {
-            for row in table.range(from.0..)?.take(most) {
-                let (seq, bytes) = row?;
-                each(seq.value(), bytes.value())?;
-                (left, next) = (left - 1, seq.value() + 1);
-            }
+            left -= events::read(&table, from.0, most, |seq, bytes| {
+                next = seq + 1;
+                each(seq, bytes)
+            })?;
         }
         let rows = self.tail.iter().flat_map(|record| record.rows(next)).take(left);
         for (seq, bytes) in rows {
@@ -57,7 +57,7 @@ impl Now {
     /// The last sequence that was given out.
     pub(crate) fn end(&self) -> Result<Seq, StoreError> {
         let entry = match self.events()? {
-            Some(table) => table.last()?.map_or(0, |(seq, _)| seq.value()),
+            Some(table) => events::last(&table)?,
             None => 0,
         };
         let lost = self.gaps()?.into_values().map(|row| row.gap.last.0).max();

@@ -7,7 +7,8 @@ use redb::TableDefinition;
 /// Rows as [`crate::seal`] makes them.
 pub(crate) type Sealed = &'static [u8];
 
-/// Sequence -> framed event ([`crate::codec`]). In the order of sequences: what the views, the senders
+/// Sequence -> framed event ([`crate::codec`]), and those that follow it, as many as have room in the row
+/// ([`crate::events`]). In the order of sequences: what the views, the senders
 /// and a reconnecting screen read on from where they were.
 pub(crate) const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 

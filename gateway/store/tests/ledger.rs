@@ -12,12 +12,12 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use common::damage::EVENTS;
+use common::damage::{EVENTS, apart};
 use common::{
     KEY, SESSION, TestClock, append, append_as, created, news, open, queue, setting, step, unmatched,
     wait_for,
 };
-use redb::{Database, ReadableDatabase as _};
+use redb::ReadableDatabase as _;
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Append, Appended, Expect, Line, RootKey, Store, StoreError, verify};
 use tempfile::tempdir;
@@ -165,7 +165,7 @@ fn the_views_can_be_waited_for() {
 
 /// Changes the stored bytes of an entry, as somebody with a hex editor would.
 fn tamper(folder: &std::path::Path, seq: u64, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
-    let database = Database::open(folder.join("ledger.redb")).unwrap();
+    let database = apart(folder);
     let before = {
         let read = database.begin_read().unwrap();
         read.open_table(EVENTS).unwrap().get(seq).unwrap().unwrap().value().to_vec()

@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use common::damage::EVENTS;
+use common::damage::{EVENTS, apart};
 use common::machine::{Call, Fault, Machine, Wrong};
 use common::{KEY, append, created, open, setting, step, try_open};
 use redb::{Database, ReadableTable as _, TableDefinition};
@@ -81,8 +81,7 @@ fn a_ledger_that_ends_before_what_the_views_have_seen_is_not_gone_on_with() {
 #[test]
 fn a_ledger_of_a_newer_version_is_left_alone_and_so_are_its_views() {
     let folder = three_entries();
-    let ledger = folder.path().join("ledger.redb");
-    let database = Database::open(&ledger).unwrap();
+    let database = apart(folder.path());
     let write = database.begin_write().unwrap();
     {
         let mut events = write.open_table(EVENTS).unwrap();
@@ -162,7 +161,7 @@ fn views_that_could_not_write_everything_before_they_were_closed_are_made_anew()
     fs::remove_file(folder.path().join("views.redb")).unwrap();
     let whole = tempdir().unwrap();
     fs::copy(folder.path().join("ledger.redb"), whole.path().join("ledger.redb")).unwrap();
-    let database = Database::open(folder.path().join("ledger.redb")).unwrap();
+    let database = apart(folder.path());
     let write = database.begin_write().unwrap();
     {
         let mut events = write.open_table(EVENTS).unwrap();

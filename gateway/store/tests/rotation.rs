@@ -11,7 +11,7 @@ mod common;
 
 use std::path::Path;
 
-use common::damage::{EVENTS, PEOPLE};
+use common::damage::{EVENTS, PEOPLE, apart};
 use common::disk::Disk;
 use common::{KEY, append, gate, note, open, refusal, register, setting, student, try_open};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -152,7 +152,7 @@ fn no_row_lies_under_the_old_key_once_everything_is_sealed_anew() {
 
 /// Changes a stored value, as somebody with a hex editor would.
 fn tamper(folder: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let database = Database::open(folder.join("ledger.redb")).unwrap();
+    let database = apart(folder);
     let write = database.begin_write().unwrap();
     change(&write);
     write.commit().unwrap();
@@ -193,7 +193,7 @@ fn the_old_key_is_of_no_use_for_changing_what_was_written_before_it_was_replaced
     let store = open(forged.path());
     append(&store, vec![setting("1"), setting("forged")]);
     drop(store);
-    let database = Database::open(forged.path().join("ledger.redb")).unwrap();
+    let database = apart(forged.path());
     let theirs = database.begin_read().unwrap().open_table(EVENTS).unwrap();
     tamper(folder.path(), |write| {
         let mut events = write.open_table(EVENTS).unwrap();

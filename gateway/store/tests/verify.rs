@@ -14,17 +14,19 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use common::damage::{Chance, EVENTS, at_one_moment, damage, fill, in_memory, ledger, many, places, stored};
+use common::damage::{
+    Chance, EVENTS, at_one_moment, damage, fill, in_memory, ledger, many, places, rows, stored,
+};
 use common::{KEY, open};
 use redb::{Database, TableDefinition};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Gap, Store, StoreError, verify};
 
-/// Puts bytes in an entry's place, with pages that are in order.
-fn put(folder: &Path, seq: u64, bytes: &[u8]) {
+/// Puts bytes in a row's place, with pages that are in order.
+fn put(folder: &Path, first: u64, bytes: &[u8]) {
     let database = Database::open(ledger(folder)).unwrap();
     let write = database.begin_write().unwrap();
-    write.open_table(EVENTS).unwrap().insert(seq, bytes).unwrap();
+    write.open_table(EVENTS).unwrap().insert(first, bytes).unwrap();
     write.commit().unwrap();
 }
 
@@ -50,16 +52,20 @@ fn any_changed_bit_of_an_entry_is_found_and_the_entry_named() {
         let entry = chance.below(entries.len());
         (entry, chance.below(entries[entry].1.len() * 8))
     });
+    let rows = rows(folder.path());
     for (entry, bit) in all.chain(some.collect::<Vec<_>>()) {
-        let (seq, bytes) = &entries[entry];
+        let seq = &entries[entry].0;
+        let (first, bytes) = &rows[rows.partition_point(|(first, _)| first <= seq) - 1];
+        let before = usize::try_from(first - 1).unwrap()..entry;
+        let at = entries[before].iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
         let mut changed = bytes.clone();
-        changed[bit / 8] ^= 1 << (bit % 8);
-        put(folder.path(), *seq, &changed);
+        changed[at + bit / 8] ^= 1 << (bit % 8);
+        put(folder.path(), *first, &changed);
         let error = verify(folder.path(), KEY, None).unwrap_err();
         let found = named(&error);
         // The link of an entry can be wrong itself, or what comes after it does not follow.
         assert!(found == *seq || found == 0 && bit / 8 == 4, "bit {bit} of {seq}: {error}");
-        put(folder.path(), *seq, bytes);
+        put(folder.path(), *first, bytes);
     }
     assert_eq!(verify(folder.path(), KEY, None).unwrap().last, Seq(30));
 }

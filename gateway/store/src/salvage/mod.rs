@@ -28,6 +28,7 @@ use crate::caught::caught;
 use crate::change::Change;
 use crate::codec;
 use crate::error::StoreError;
+use crate::events;
 use crate::gaps::Gap;
 use crate::keys::{Keyring, Keys, put};
 use crate::ledger::{Head, Ledger, file_in};
@@ -41,7 +42,7 @@ use pages::Rows;
 use scan::{Source, scan};
 
 /// Entries written in one transaction.
-const AT_ONCE: usize = 50_000;
+const AT_ONCE: usize = 16_384;
 /// The new ledger, until it is one.
 const UNFINISHED: &str = "ledger.salvaging.redb";
 
@@ -219,18 +220,19 @@ fn write(
     let database = Database::create(path)?;
     let mut erased = Vec::new();
     for some in chosen.kept.chunks(AT_ONCE) {
-        let transaction = database.begin_write()?;
-        let mut table = transaction.open_table(EVENTS)?;
+        let mut entries = Vec::with_capacity(some.len());
         for kept in some {
             let bytes = source.entry(&kept.found)?;
             let decoded = codec::decode(kept.found.seq, &bytes)?;
             let bytes = if kept.mended { decoded.relinked(&kept.chain, &bytes) } else { bytes };
-            table.insert(kept.found.seq, bytes.as_slice())?;
             if let Event::Erased(person) = decoded.entry.event {
                 erased.push(person);
             }
+            entries.push((kept.found.seq, bytes));
         }
-        drop(table);
+        let transaction = database.begin_write()?;
+        let entries = entries.iter().map(|(seq, bytes)| (*seq, bytes.as_slice()));
+        events::insert(&mut transaction.open_table(EVENTS)?, entries)?;
         transaction.commit()?;
     }
     let transaction = database.begin_write()?;

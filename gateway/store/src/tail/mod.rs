@@ -23,6 +23,7 @@ use rollcall_domain::ids::Seq;
 
 use crate::disk::Place;
 use crate::error::StoreError;
+use crate::events;
 use crate::overlay::open_unchanged;
 use crate::reading::Now;
 use crate::tables::EVENTS;
@@ -255,9 +256,6 @@ fn put<'r>(
     transaction: &WriteTransaction,
     records: impl Iterator<Item = &'r Record>,
 ) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(EVENTS)?;
-    for (seq, bytes) in records.flat_map(|record| record.rows(0)) {
-        table.insert(seq, bytes)?;
-    }
-    Ok(())
+    let entries = records.flat_map(|record| record.rows(0));
+    events::insert(&mut transaction.open_table(EVENTS)?, entries)
 }

@@ -54,10 +54,50 @@ pub fn forget_tail(folder: &Path) {
 
 /// The stored bytes of every entry.
 pub fn stored(folder: &Path) -> Vec<(u64, Vec<u8>)> {
-    let database = Database::open(ledger(folder)).unwrap();
+    stored_in(&Database::open(ledger(folder)).unwrap())
+}
+
+/// The rows that they lie in, by their first.
+pub fn rows(folder: &Path) -> Vec<(u64, Vec<u8>)> {
+    rows_in(&Database::open(ledger(folder)).unwrap())
+}
+
+fn rows_in(database: &Database) -> Vec<(u64, Vec<u8>)> {
     let table = database.begin_read().unwrap().open_table(EVENTS).unwrap();
     let rows = table.iter().unwrap().map(Result::unwrap);
-    rows.map(|(seq, bytes)| (seq.value(), bytes.value().to_vec())).collect()
+    rows.map(|(first, row)| (first.value(), row.value().to_vec())).collect()
+}
+
+fn stored_in(database: &Database) -> Vec<(u64, Vec<u8>)> {
+    rows_in(database).iter().flat_map(|(first, row)| (*first..).zip(frames(row))).collect()
+}
+
+/// The entries of a row: each tells how long what it holds is.
+fn frames(mut row: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while !row.is_empty() {
+        let length = u32::from_le_bytes(row[13..17].try_into().unwrap());
+        let (frame, rest) = row.split_at(usize::try_from(length).unwrap() + 17 + 40);
+        frames.push(frame.to_vec());
+        row = rest;
+    }
+    frames
+}
+
+/// The ledger with a row for each entry, which is as good, so that one can be changed by itself.
+pub fn apart(folder: &Path) -> Database {
+    let database = Database::open(ledger(folder)).unwrap();
+    let entries = stored_in(&database);
+    let write = database.begin_write().unwrap();
+    {
+        let mut events = write.open_table(EVENTS).unwrap();
+        for (seq, bytes) in entries {
+            events.insert(seq, bytes.as_slice()).unwrap();
+        }
+    }
+    write.commit().unwrap();
+    forget_tail(folder);
+    database
 }
 
 /// Changes the file as a failing disk would.

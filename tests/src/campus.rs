@@ -15,20 +15,18 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rollcall_api::hash_password;
-use rollcall_domain::event::{Event, SessionEvent};
-use rollcall_domain::ids::{DeviceId, Seq};
+use rollcall_domain::event::{Entry, Event, SessionEvent};
+use rollcall_domain::ids::DeviceId;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::Clock;
 use rollcall_simulator::sample::{self, Sample, Size};
-use rollcall_store::{Append, Appended, Credential, RootKey, Store};
+use rollcall_store::{Append, Appended, Credential, RootKey, Store, Verified, verify_each};
 use tempfile::TempDir;
 
 const KEY: [u8; RootKey::BYTES] = [42; RootKey::BYTES];
 /// Of the user `teacher`.
 pub const PASSWORD: &str = "the teacher's password";
-/// More entries than a test ever writes.
-const ALL: usize = 10_000_000;
 
 /// Stands still at the moment when the campus was made.
 pub struct Still(Moment);
@@ -111,22 +109,39 @@ impl Campus {
         assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
     }
 
-    /// The device's own id of every scan in the ledger, in order; the gateway must have ended.
+    /// The device's own id of every scan in the ledger, in order. The chain is whole; the gateway must have
+    /// ended, and nothing of what it left is changed.
     pub fn stored_scans(&self) -> Vec<String> {
-        let scan_id = |event: Event| match event {
-            Event::Session(_, SessionEvent::Scanned(scanned)) => scanned.scan.scan_id,
-            Event::Unmatched(kept) => kept.scan.scan_id,
-            _ => None,
-        };
-        let store = open(&self.folder.path().join("data"), &self.clock);
-        let entries = store.entries(Seq(1), ALL).unwrap();
-        entries.into_iter().filter_map(|entry| scan_id(entry.event)).collect()
+        self.look(None)
+    }
+
+    /// The same, and the views are what the ledger makes them.
+    pub fn stored_scans_with_views(&self) -> Vec<String> {
+        let scratch = tempfile::tempdir().unwrap();
+        self.look(Some(scratch.path()))
+    }
+
+    fn look(&self, scratch: Option<&Path>) -> Vec<String> {
+        let mut ids = Vec::new();
+        let each = |entry: Entry| ids.extend(scan_id(entry.event));
+        let verified = verify_each(&self.folder.path().join("data"), RootKey::new(KEY), scratch, each);
+        let Verified { gaps, difference, .. } = verified.unwrap();
+        assert_eq!((gaps, difference), (vec![], None), "ledger and views are not as they should be");
+        ids
     }
 }
 
 impl Default for Campus {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn scan_id(event: Event) -> Option<String> {
+    match event {
+        Event::Session(_, SessionEvent::Scanned(scanned)) => scanned.scan.scan_id,
+        Event::Unmatched(kept) => kept.scan.scan_id,
+        _ => None,
     }
 }
 

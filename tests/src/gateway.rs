@@ -50,6 +50,11 @@ pub fn rollcall(folder: &Path, arguments: &[&str]) -> Command {
 pub struct Started(pub Child);
 
 impl Started {
+    /// Starts it and waits for nothing.
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.stderr(Stdio::null()).spawn().unwrap())
+    }
+
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
     }

@@ -5,7 +5,12 @@
 //!
 //! Refuses: testing a rule through the network. Rules are tested in the room that owns them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test support: what cannot go on fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test support: what cannot go on fails the test"
+)]
 
 pub mod browser;
 pub mod campus;
@@ -13,3 +18,5 @@ pub mod campus;
 pub mod disk;
 pub mod gateway;
 pub mod portal;
+#[path = "../../gateway/store/tests/common/random.rs"]
+pub mod random;

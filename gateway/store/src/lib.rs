@@ -71,7 +71,7 @@ pub use register::{Register, Template, Text};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
 pub use upgrade::Upgrade;
-pub use verify::{Verified, verify, verify_at};
+pub use verify::{Verified, verify, verify_at, verify_each};
 pub use views::{Progress, Stuck, Views};
 pub use writer::{Commit, OnCommit};
 

@@ -51,6 +51,19 @@ pub fn verify(
     verify_at(&Place::from(folder), keys, scratch.map(Place::from).as_ref())
 }
 
+/// The same, and hands out every entry on the way, in order, each once the chain has led to it.
+///
+/// # Errors
+/// As [`verify`]; what was handed out until then is what it was.
+pub fn verify_each(
+    folder: &Path,
+    keys: impl Into<Keyring>,
+    scratch: Option<&Path>,
+    mut each: impl FnMut(Entry),
+) -> Result<Verified, StoreError> {
+    look(&Place::from(folder), &keys.into(), scratch.map(Place::from).as_ref(), &mut each)
+}
+
 /// The same, wherever the files lie.
 ///
 /// # Errors
@@ -60,25 +73,38 @@ pub fn verify_at(
     keys: impl Into<Keyring>,
     scratch: Option<&Place>,
 ) -> Result<Verified, StoreError> {
-    let keys = keys.into();
+    look(place, &keys.into(), scratch, &mut drop)
+}
+
+fn look(
+    place: &Place,
+    keys: &Keyring,
+    scratch: Option<&Place>,
+    each: &mut dyn FnMut(Entry),
+) -> Result<Verified, StoreError> {
     let Some(folder) = place.disk.folder() else {
-        return walk(&Ledger::open_as_it_is(place, &keys)?, place, scratch);
+        return walk(&Ledger::open_as_it_is(place, keys)?, place, scratch, each);
     };
-    let open = || Ledger::open_unchanged(folder, &keys);
+    let open = || Ledger::open_unchanged(folder, keys);
     let path = file_in(folder);
     match look_at(&path)? {
-        Look::Whole | Look::Unclosed { .. } => caught(|| walk(&open()?, place, scratch)),
+        Look::Whole | Look::Unclosed { .. } => caught(|| walk(&open()?, place, scratch, each)),
         Look::Absent => Err(StoreError::opening(path, redb::Error::Io(io::ErrorKind::NotFound.into()))),
         // Pages are damaged; which entries they hold is told, if any entry can still be reached.
-        Look::Damaged(what) => match caught(|| walk(&open()?, place, None)) {
+        Look::Damaged(what) => match caught(|| walk(&open()?, place, None, each)) {
             Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) => Err(error),
             _ => Err(StoreError::Broken { path, what }),
         },
     }
 }
 
-fn walk(ledger: &Ledger, place: &Place, scratch: Option<&Place>) -> Result<Verified, StoreError> {
-    let end = ledger.walk(Head::START, drop)?;
+fn walk(
+    ledger: &Ledger,
+    place: &Place,
+    scratch: Option<&Place>,
+    each: &mut dyn FnMut(Entry),
+) -> Result<Verified, StoreError> {
+    let end = ledger.walk(Head::START, each)?;
     let gaps = ledger.gaps()?;
     let difference = match scratch {
         None => None,

@@ -20,7 +20,7 @@ use common::damage::{
 use common::{KEY, open};
 use redb::{Database, TableDefinition};
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Gap, Store, StoreError, verify};
+use rollcall_store::{Gap, Store, StoreError, verify, verify_each};
 
 /// Puts bytes in a row's place, with pages that are in order.
 fn put(folder: &Path, first: u64, bytes: &[u8]) {
@@ -270,4 +270,20 @@ fn damaged_views_are_a_difference_and_stay_as_they_are() {
         let found = difference(folder.path(), scratch.path()).unwrap();
         assert!(found.contains("views.redb cannot be read"), "{found}");
     }
+}
+
+#[test]
+fn every_entry_that_is_in_order_is_handed_out_on_the_way() {
+    let folder = in_memory();
+    fill(folder.path(), &many(30));
+    let mut seen = Vec::new();
+    let verified = verify_each(folder.path(), KEY, None, |entry| seen.push(entry)).unwrap();
+    assert_eq!(verified.last, Seq(30));
+    assert_eq!(seen, open(folder.path()).entries(Seq(1), 100).unwrap());
+    let mut bytes = stored(folder.path())[20].1.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    put(folder.path(), 21, &bytes);
+    let mut sound = 0;
+    assert!(verify_each(folder.path(), KEY, None, |_| sound += 1).is_err());
+    assert_eq!(sound, 20);
 }

@@ -158,7 +158,7 @@ impl Machine {
         let mut random = state.random.clone();
         let file = state.file(name);
         for bytes in [&mut file.disk, &mut file.memory] {
-            bytes.iter_mut().skip(from).for_each(|byte| *byte = random.next().to_le_bytes()[0]);
+            bytes.iter_mut().skip(from).for_each(|byte| *byte = random.draw().to_le_bytes()[0]);
         }
         file.changes.clear();
     }

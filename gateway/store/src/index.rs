@@ -1,7 +1,8 @@
 //! What the writer must know of everything that was ever written.
 //!
 //! Promises: says the same of an entry whether it was just staged, is folded into the views, or can only be
-//! read from the ledger because the views cannot.
+//! read from the ledger because the views cannot; only of keys that need not be known any more, one may know
+//! longer than the other.
 //!
 //! Refuses: growing with the ledger. What the views have seen is forgotten; while they are stuck, it grows by
 //! about a hundred bytes a scan.
@@ -11,13 +12,14 @@ use std::sync::Arc;
 
 use rollcall_domain::event::{Entry, Event, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
+use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::DedupKey;
 use rustc_hash::FxHashMap;
 
 use crate::append::Append;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
-use crate::views::{Snapshot, Views};
+use crate::views::{Snapshot, Views, is_forgotten};
 
 /// Versions of sessions that are remembered; of others they are read from the views.
 const VERSIONS: usize = 16_384;
@@ -116,15 +118,13 @@ impl Index {
     }
 
     fn ask_ledger(&self, wanted: &Wanted) -> Result<Found, StoreError> {
-        let (mut known, mut versions) = Found::default();
         if wanted.is_empty() {
-            return Ok((known, versions));
+            return Ok(Found::default());
         }
+        let (mut walked, mut versions) = (Walked::default(), HashMap::new());
         let most = usize::try_from(self.last.0).unwrap_or(usize::MAX);
         self.ledger.walk_some(Head::START, most, |entry| {
-            if let Some(key) = carried(&entry.event).filter(|key| wanted.keys.contains(key)) {
-                known.entry(key).or_insert(entry.seq);
-            }
+            walked.take(carried(&entry.event).filter(|key| wanted.keys.contains(key)), entry.seq, entry.at);
             if let Event::Session(id, event) = &entry.event
                 && wanted.sessions.contains(id)
             {
@@ -132,10 +132,10 @@ impl Index {
                 *version = version_after(*version, event);
             }
         })?;
-        Ok((known, versions))
+        Ok((walked.known(), versions))
     }
 
-    /// The first entry that carries this key.
+    /// The entry that this key stands for.
     pub(crate) fn first(&self, known: &Known, key: DedupKey) -> Option<Seq> {
         self.scans.get(&key).or_else(|| known.0.get(&key)).copied()
     }
@@ -157,6 +157,30 @@ impl Index {
             self.scans.entry(key).or_insert(entry.seq);
             self.order.push_back((entry.seq, key));
         }
+    }
+}
+
+/// What the entries say of keys, from the first to the last.
+#[derive(Default)]
+struct Walked {
+    first: FxHashMap<DedupKey, (Seq, Moment)>,
+    end: Moment,
+}
+
+impl Walked {
+    fn take(&mut self, key: Option<DedupKey>, seq: Seq, at: Moment) {
+        self.end = at;
+        let Some(key) = key else { return };
+        let first = self.first.entry(key).or_insert((seq, at));
+        // It was stored because nobody knew it any more.
+        if is_forgotten(first.1, at) {
+            *first = (seq, at);
+        }
+    }
+
+    fn known(self) -> FxHashMap<DedupKey, Seq> {
+        let still = self.first.into_iter().filter(|(_, (_, at))| !is_forgotten(*at, self.end));
+        still.map(|(key, (seq, _))| (key, seq)).collect()
     }
 }
 
@@ -197,5 +221,28 @@ fn carried(event: &Event) -> Option<DedupKey> {
         Event::Session(_, SessionEvent::Scanned(scanned)) => Some(scanned.scan.dedup),
         Event::Session(_, SessionEvent::Marked(mark)) => mark.dedup,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_domain::code::Pseudonyms;
+    use rollcall_domain::ids::UserId;
+    use rollcall_domain::moment::days;
+
+    use super::*;
+
+    #[test]
+    fn of_a_key_that_was_forgotten_in_between_the_later_entry_is_told_and_of_an_old_one_none() {
+        let key = |id| DedupKey::of_upload(UserId(1), id, &Pseudonyms::new([1; 32]));
+        let all = [("again", 0), ("old", 1), ("young", 300), ("young", 301), ("again", 401), ("", 402)];
+        let mut walked = Walked::default();
+        for (seq, (id, day)) in (1..).zip(all) {
+            let key = (!id.is_empty()).then(|| key(id));
+            walked.take(key, Seq(seq), Moment::from_millis(0).plus(days(day)));
+        }
+        let known = walked.known();
+        let expected = HashMap::from([(key("again"), Seq(5)), (key("young"), Seq(3))]);
+        assert_eq!(known, expected);
     }
 }

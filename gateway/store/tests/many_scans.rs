@@ -1,13 +1,20 @@
-//! Scans are known however many there are, also beyond what is held in memory.
+//! Scans are known however many there are, also beyond what is held in memory, for as long as they must be.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod common;
 
+use std::sync::Arc;
+
 use common::damage::in_memory;
-use common::{KEY, append, append_as, open, unmatched, wait_for};
+use common::{KEY, TestClock, append, append_as, open, unmatched, wait_for};
 use rollcall_domain::ids::Seq;
-use rollcall_store::{Appended, verify};
+use rollcall_store::{Appended, Store, verify};
 
 /// More than a run has, in commits that do not end where it does.
 const MANY: usize = 70_000;
@@ -45,6 +52,44 @@ fn a_scan_is_known_whether_it_is_recent_or_in_a_run_and_after_opening_again() {
     }
     assert!((0..10_000).all(|number| now.scan(unmatched(&format!("x{number}")).1).unwrap().is_none()));
     drop(now);
+    drop(store);
+    let scratch = in_memory();
+    assert_eq!(verify(folder.path(), KEY, Some(scratch.path())).unwrap().difference, None);
+}
+
+/// Three runs, each of which takes more than 400 days.
+const OF_YEARS: usize = 200_000;
+/// With every look at the clock.
+const STEP: i64 = 40 * 86_400_000;
+
+#[test]
+fn a_scan_of_years_ago_is_let_go_and_one_that_comes_with_its_id_is_stored() {
+    let folder = in_memory();
+    let clock = TestClock::stepping(STEP);
+    let open = || Store::open(folder.path(), KEY, Arc::clone(&clock), Box::new(|_| {})).unwrap();
+    let store = open();
+    let scans: Vec<_> = (0..OF_YEARS).map(|number| unmatched(&number.to_string())).collect();
+    for some in scans.chunks(AT_ONCE) {
+        append(&store, some.iter().map(|(event, _)| event.clone()).collect());
+    }
+    let last = Seq(OF_YEARS as u64);
+    wait_for(&store, last);
+    let (old, young) = (scans[0].clone(), scans[OF_YEARS - 1].clone());
+    assert_eq!(store.views().now().scan(old.1).unwrap(), None);
+    assert_eq!(store.views().now().scan(young.1).unwrap(), Some(last));
+    for next in [1, 2] {
+        let again = append_as(&store, vec![young.0.clone()], Some(young.1), None);
+        assert!(matches!(&again, Appended::Already(entry) if entry.seq == last), "{again:?}");
+        let new = append_as(&store, vec![old.0.clone()], Some(old.1), None);
+        match next {
+            1 => assert!(matches!(&new, Appended::Committed(_)), "{new:?}"),
+            _ => assert!(matches!(&new, Appended::Already(entry) if entry.seq.0 == last.0 + 1), "{new:?}"),
+        }
+    }
+    drop(store);
+    let store = open();
+    assert_eq!(store.views().now().scan(old.1).unwrap(), Some(Seq(last.0 + 1)));
+    assert_eq!(store.views().now().scan(scans[1].1).unwrap(), None);
     drop(store);
     let scratch = in_memory();
     assert_eq!(verify(folder.path(), KEY, Some(scratch.path())).unwrap().difference, None);

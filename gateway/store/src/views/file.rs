@@ -232,7 +232,7 @@ impl ViewsFile {
         let durability = if lasting { Durability::Immediate } else { Durability::None };
         transaction.set_durability(durability).map_err(redb::Error::from)?;
         write(&transaction, &self.working, &reached)?;
-        let added = self.scans.write(&transaction, &self.working.state.scans)?;
+        let added = self.scans.write(&transaction, &self.working.touched.scans)?;
         if lasting {
             write_parts(&transaction, &self.working, &reached)?;
         }

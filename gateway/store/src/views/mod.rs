@@ -35,6 +35,7 @@ use crate::waiting::Shared;
 
 pub(crate) use compare::difference;
 pub(crate) use file::{Kept, ViewsFile, forget_put_aside, last_in, put_aside};
+pub(crate) use scans::is_forgotten;
 
 /// A handle; clones share one state.
 #[derive(Clone)]

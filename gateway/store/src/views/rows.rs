@@ -26,8 +26,9 @@ use crate::codec::Chain;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
-/// The format of the rows; views of another one are made anew. In those of format 1, tallies may be wrong.
-const FORMAT: u32 = 3;
+/// The format of the rows; views of another one are made anew. In those of format 1, tallies may be wrong;
+/// in those up to 3, no keys are let go.
+const FORMAT: u32 = 4;
 /// A row of [`META`]: how far the rows are.
 pub(crate) const PLACE: &str = "place";
 /// A row of [`META`]: how far campus and office are.

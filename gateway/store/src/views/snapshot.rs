@@ -186,7 +186,7 @@ impl Snapshot {
         })
     }
 
-    /// The first event that has this scan or upload.
+    /// The first event that has this scan or upload, unless that is so long ago that it was forgotten.
     ///
     /// # Errors
     /// The rows cannot be read.
@@ -197,7 +197,7 @@ impl Snapshot {
         self.look(|read| self.scans.find(&read.open_table(SCANS)?, key, self.last()))
     }
 
-    /// False if this scan or upload is surely not stored.
+    /// False if this scan or upload is surely not known.
     pub(crate) fn perhaps(&self, key: DedupKey) -> bool {
         self.scans.perhaps(key)
     }

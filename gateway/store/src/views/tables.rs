@@ -37,7 +37,7 @@ pub(crate) const BY_STUDENT: TableDefinition<'_, (u64, Day, u64), ()> = TableDef
 pub(crate) const OPEN: TableDefinition<'_, u64, ()> = TableDefinition::new("open");
 
 /// Block of a run of keys ([`super::scans`]) -> keys of scans and uploads, with the events that have them.
-/// Looked up one at a time; all of them at the start.
+/// Looked up one at a time; all of them at the start. By run: those that go together when they are old.
 pub(crate) const SCANS: TableDefinition<'_, BlockId, &[u8]> = TableDefinition::new("scans");
 
 /// Sequence -> the key of the scan or upload in that event, if it is in no run yet. All of them at the start.

@@ -15,6 +15,8 @@ use rollcall_domain::people::Person;
 use rollcall_domain::roster::Link;
 use rollcall_domain::session::{Meeting, Session, SessionStatus};
 
+use super::scans::Found;
+
 /// One session.
 #[derive(Debug, Default)]
 pub(crate) struct TouchedSession {
@@ -42,6 +44,8 @@ pub(crate) struct Touched {
     pub(crate) sessions: BTreeMap<SessionId, TouchedSession>,
     /// Unmatched scans that are settled.
     pub(crate) settled: Vec<Seq>,
+    /// Keys of scans and uploads, in the order of events.
+    pub(crate) scans: Vec<Found>,
     /// What destinations answered.
     pub(crate) answers: Vec<UpstreamEvent>,
     pub(crate) classes: StaleClasses,

@@ -18,6 +18,7 @@ use rollcall_domain::session::Session;
 use rollcall_domain::state::State;
 
 use super::near::Near;
+use super::scans::Found;
 use super::touched::{Before, Touched, TouchedSession};
 use crate::error::StoreError;
 
@@ -66,6 +67,10 @@ impl Working {
             event => self.touched.classes.touch(&self.state.campus, event),
         }
         self.state.apply(entry);
+        // One after the other: a key that is forgotten between two events is written for both.
+        while let Some((key, seq)) = self.state.scans.pop_first() {
+            self.touched.scans.push(Found { key, seq, at: entry.at });
+        }
         Ok(())
     }
 
@@ -85,7 +90,6 @@ impl Working {
     /// Everything that was touched is written; the sessions used longest ago are let go.
     pub(crate) fn written(&mut self) {
         self.touched = Touched::default();
-        self.state.scans.clear();
         self.state.unmatched.clear();
         let surplus = self.state.sessions.len().saturating_sub(AT_HAND);
         if surplus > AT_HAND / 4 {

@@ -1,72 +1,128 @@
 //! Which scans and uploads are stored, and in which event.
 //!
-//! Promises: of what is new, nearly all is told from memory alone, however many there are; a key stands for
-//! the first event that has it; a snapshot goes on telling what it told.
+//! Promises: a key is known for 400 days, by the times of the ledger's own entries; of what is new, nearly all
+//! is told from memory alone, however many there are; a key stands for the first event that has it, or, if
+//! that was forgotten, for the first one after; a snapshot goes on telling what it told.
+//!
+//! Refuses: a clock. What is known after an event follows from the events up to it, so that the rows are the
+//! same whatever commits they came in.
 //!
 //! The last keys are in memory and in a table in the order of events; when there are enough of them, they
-//! become a run ([`runs`]). The filter knows all of them.
+//! become a run ([`runs`]), and runs that are too old by then are let go, each with its filter.
 
 mod filter;
 mod runs;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::DedupKey;
+use serde::{Deserialize, Serialize};
 
 use self::filter::Filter;
 pub(super) use self::runs::BlockId;
-use self::runs::{KEYS, Key, Runs, rows_in};
+pub(crate) use self::runs::is_forgotten;
+use self::runs::{Key, Listed, Runs, Shape, Span};
 use super::rows::{bytes, value};
 use super::tables::{META, RECENT_SCANS, SCANS};
 use crate::error::StoreError;
 
-/// A row of [`META`]: how many runs there are.
+/// A row of [`META`]: what is known of the keys.
 const RUNS: &str = "runs";
 
+/// A scan or an upload, and the event that has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) key: DedupKey,
+    pub(crate) seq: Seq,
+    /// When the event was written.
+    pub(crate) at: Moment,
+}
+
 /// Clones share what is in memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Scans {
-    filter: Arc<Filter>,
-    recent: Arc<RwLock<HashMap<Key, Seq>>>,
-    runs: Runs,
+    recent: Arc<Recent>,
+    runs: Arc<Runs>,
+    /// Of those that are recent.
+    span: Option<Span>,
+}
+
+/// Keys that are in no run yet.
+struct Recent {
+    filter: Filter,
+    keys: RwLock<HashMap<Key, Seq>>,
+}
+
+/// The row under [`RUNS`].
+#[derive(Default, Serialize, Deserialize)]
+struct Known {
+    recent: Option<Span>,
+    runs: Listed,
 }
 
 /// What a transaction that is not committed yet has brought.
 pub(super) struct Added {
     keys: Vec<(Key, Seq)>,
-    /// In place of those that were recent, if they have become a run.
-    recent: Option<HashMap<Key, Seq>>,
-    runs: Runs,
+    /// Those that were recent have become a run.
+    begins_anew: bool,
+    runs: Arc<Runs>,
+    span: Option<Span>,
+}
+
+impl Recent {
+    fn of(shape: Shape, keys: HashMap<Key, Seq>) -> Self {
+        let filter = Filter::with_room(shape.keys);
+        keys.keys().for_each(|key| filter.add(key));
+        Recent { filter, keys: RwLock::new(keys) }
+    }
+
+    fn get(&self, key: &Key) -> Option<Seq> {
+        if !self.filter.perhaps(key) {
+            return None;
+        }
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    fn extend(&self, keys: Vec<(Key, Seq)>) {
+        keys.iter().for_each(|(key, _)| self.filter.add(key));
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).extend(keys);
+    }
 }
 
 impl Scans {
     pub(super) fn load(read: &ReadTransaction) -> Result<Self, StoreError> {
-        let mut scans = Scans::default();
-        if let Some(runs) = read.open_table(META)?.get(RUNS)? {
-            scans.runs = value(runs.value())?;
-        }
+        Self::load_as(read, Shape::default())
+    }
+
+    fn load_as(read: &ReadTransaction, shape: Shape) -> Result<Self, StoreError> {
+        let known = read.open_table(META)?.get(RUNS)?.map(|row| value::<Known>(row.value())).transpose()?;
+        let Known { recent: span, runs } = known.unwrap_or_default();
+        let runs = Runs::of(&runs, shape);
         for row in read.open_table(SCANS)?.iter()? {
-            rows_in(row?.1.value()).for_each(|(key, _)| scans.filter.add(&key));
+            let (block, rows) = row?;
+            runs.loaded(block.value(), rows.value())?;
         }
         let mut recent = HashMap::new();
         for row in read.open_table(RECENT_SCANS)?.iter()? {
             let (seq, key) = row?;
-            scans.filter.add(&key.value());
             recent.insert(key.value(), Seq(seq.value()));
         }
-        scans.recent = Arc::new(RwLock::new(recent));
-        Ok(scans)
+        Ok(Scans { recent: Arc::new(Recent::of(shape, recent)), runs: Arc::new(runs), span })
     }
 
-    /// False if the scan is surely not stored.
+    /// False if the scan is surely not known.
     pub(super) fn perhaps(&self, key: DedupKey) -> bool {
-        self.filter.perhaps(&key.bytes())
+        let key = key.bytes();
+        self.recent.filter.perhaps(&key) || self.runs.perhaps(&key)
     }
 
-    /// The first event up to `last` that has this scan.
+    /// The event up to `last` that has this scan.
     pub(super) fn find(
         &self,
         table: &impl ReadableTable<BlockId, &'static [u8]>,
@@ -74,68 +130,100 @@ impl Scans {
         last: Seq,
     ) -> Result<Option<Seq>, StoreError> {
         let key = key.bytes();
-        if !self.filter.perhaps(&key) {
-            return Ok(None);
-        }
-        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        match recent {
+        match self.recent.get(&key) {
             // Those who look at what was before do not see it.
             Some(seq) => Ok((seq <= last).then_some(seq)),
             None => self.runs.find(table, &key),
         }
     }
 
-    /// Writes those of `found` that are new.
-    pub(super) fn write(
-        &self,
-        transaction: &WriteTransaction,
-        found: &BTreeMap<DedupKey, Seq>,
-    ) -> Result<Added, StoreError> {
+    /// Writes those of `found`, which are in the order of events, that are not known at their event.
+    pub(super) fn write(&self, transaction: &WriteTransaction, found: &[Found]) -> Result<Added, StoreError> {
+        let mut growing = Growing::on(self);
         let mut table = transaction.open_table(SCANS)?;
-        let mut keys = Vec::with_capacity(found.len());
-        for (key, seq) in found {
-            if self.find(&table, *key, Seq(u64::MAX))?.is_none() {
-                keys.push((key.bytes(), *seq));
-            }
+        for found in found {
+            growing.take(&mut table, found)?;
         }
-        keys.sort_unstable_by_key(|(_, seq)| *seq);
-        let mut added = Added { keys, recent: None, runs: self.runs };
+        let added = growing.end();
+        if added.keys.is_empty() && !added.begins_anew {
+            return Ok(added);
+        }
+        if added.begins_anew {
+            transaction.delete_table(RECENT_SCANS)?;
+        }
         let mut recent = transaction.open_table(RECENT_SCANS)?;
         for (key, seq) in &added.keys {
             recent.insert(seq.0, key)?;
         }
-        let known = self.recent.read().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + added.keys.len() < KEYS {
-            return Ok(added);
-        }
-        let mut all: Vec<(Key, Seq)> = known.iter().map(|(key, seq)| (*key, *seq)).collect();
-        drop(known);
-        all.sort_unstable_by_key(|(_, seq)| *seq);
-        all.extend_from_slice(&added.keys);
-        let runs = all.chunks_exact(KEYS);
-        let rest = runs.remainder().to_vec();
-        for run in runs {
-            added.runs.add(&mut table, run)?;
-        }
-        transaction.open_table(META)?.insert(RUNS, bytes(&added.runs)?.as_slice())?;
-        drop(recent);
-        transaction.delete_table(RECENT_SCANS)?;
-        let mut recent = transaction.open_table(RECENT_SCANS)?;
-        for (key, seq) in &rest {
-            recent.insert(seq.0, key)?;
-        }
-        added.recent = Some(rest.into_iter().collect());
+        let known = Known { recent: added.span, runs: added.runs.listed() };
+        transaction.open_table(META)?.insert(RUNS, bytes(&known)?.as_slice())?;
         Ok(added)
     }
 
     /// After the commit.
     pub(super) fn written(&mut self, added: Added) {
-        added.keys.iter().for_each(|(key, _)| self.filter.add(key));
-        self.runs = added.runs;
-        match added.recent {
+        (self.runs, self.span) = (added.runs, added.span);
+        if added.begins_anew {
             // Not into those that are known: older snapshots find in them what is in no run of theirs.
-            Some(recent) => self.recent = Arc::new(RwLock::new(recent)),
-            None => self.recent.write().unwrap_or_else(PoisonError::into_inner).extend(added.keys),
+            let keys = added.keys.into_iter().collect();
+            self.recent = Arc::new(Recent::of(self.runs.shape, keys));
+        } else {
+            self.recent.extend(added.keys);
         }
+    }
+}
+
+/// What is known, from one event to the next.
+struct Growing<'s> {
+    /// As long as they are in no run.
+    recent: Option<&'s Recent>,
+    /// How many these are.
+    before: usize,
+    keys: HashMap<Key, Seq>,
+    /// The same, in the order of events.
+    order: Vec<(Key, Seq)>,
+    runs: Arc<Runs>,
+    span: Option<Span>,
+}
+
+impl<'s> Growing<'s> {
+    fn on(scans: &'s Scans) -> Self {
+        let before = scans.recent.keys.read().unwrap_or_else(PoisonError::into_inner).len();
+        let (keys, order) = Default::default();
+        let (runs, span) = (Arc::clone(&scans.runs), scans.span);
+        Growing { recent: Some(&scans.recent), before, keys, order, runs, span }
+    }
+
+    fn take(
+        &mut self,
+        table: &mut Table<'_, BlockId, &'static [u8]>,
+        found: &Found,
+    ) -> Result<(), StoreError> {
+        let key = found.key.bytes();
+        let is_recent =
+            self.keys.contains_key(&key) || self.recent.and_then(|recent| recent.get(&key)).is_some();
+        if is_recent || self.runs.find(table, &key)?.is_some() {
+            return Ok(());
+        }
+        self.keys.insert(key, found.seq);
+        self.order.push((key, found.seq));
+        let at = Span::of(found.at);
+        let span = *self.span.insert(self.span.map_or(at, |span| span.and(at)));
+        if self.before + self.order.len() == self.runs.shape.keys {
+            let mut keys = std::mem::take(&mut self.order);
+            if let Some(recent) = self.recent.take() {
+                let recent = recent.keys.read().unwrap_or_else(PoisonError::into_inner);
+                keys.extend(recent.iter().map(|(key, seq)| (*key, *seq)));
+            }
+            Arc::make_mut(&mut self.runs).add(table, keys, span)?;
+            self.keys.clear();
+            (self.before, self.span) = (0, None);
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Added {
+        let Growing { recent, order: keys, runs, span, .. } = self;
+        Added { keys, begins_anew: recent.is_none(), runs, span }
     }
 }

@@ -1,27 +1,28 @@
 //! Keys of scans on disk, in runs.
 //!
-//! Promises: a run is written once, in order, and then only read; a key is found with one look into each run;
-//! the runs are the same whatever commits the scans came in.
+//! Promises: a run is written once, in order, and then only read; a key is found with one look, into the run
+//! that has it; a run whose youngest key is older than [`KNOWN_DAYS`] is let go when a later one is full; the
+//! runs are the same whatever commits the scans came in.
 //!
-//! Refuses: changing a run. Sixteen of them become a larger one.
+//! Refuses: changing a run. Sixteen of them become a larger one. A clock: how old a run is follows from the
+//! times of the entries that its keys are in, and a few of these that are wrong let nothing go early.
 //!
 //! A run's keys lie in blocks of some 128, by the first bits of the key, so that it is known in which block a
 //! key would be. One large tree of keys, into which every scan puts a page's worth of change, would cost more
 //! than everything else that the views write.
 
+use std::sync::Arc;
+
 use redb::{ReadableTable, Table};
 use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::{Moment, days};
 use serde::{Deserialize, Serialize};
 
-use super::filter::{halves, scaled};
+use super::filter::{Filter, halves, scaled};
 use crate::error::StoreError;
 
-/// Scans of a fresh run.
-pub(super) const KEYS: usize = 65_536;
-const FRESH_BLOCKS: usize = 512;
-/// So many fresh runs become one.
-const MERGED: u32 = 16;
-const MERGED_BLOCKS: usize = FRESH_BLOCKS * MERGED as usize;
+/// For so long a key is known.
+const KNOWN_DAYS: u32 = 400;
 /// A key and its sequence.
 const ROW: usize = 16 + 8;
 
@@ -32,51 +33,171 @@ const LARGE: u8 = 1;
 pub(crate) type BlockId = (u8, u32, u32);
 pub(super) type Key = [u8; 16];
 
-/// How many runs there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How large runs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Keys of a fresh run.
+    pub(super) keys: usize,
+    pub(super) blocks: usize,
+    /// So many fresh runs become one.
+    pub(super) merged: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Shape { keys: 65_536, blocks: 512, merged: 16 }
+    }
+}
+
+impl Shape {
+    fn blocks_of(self, size: u8) -> usize {
+        if size == FRESH { self.blocks } else { self.blocks * self.merged }
+    }
+
+    fn keys_of(self, size: u8) -> usize {
+        if size == FRESH { self.keys } else { self.keys * self.merged }
+    }
+}
+
+/// Whether a key of `then` need not be known any more.
+pub(crate) fn is_forgotten(then: Moment, now: Moment) -> bool {
+    then.plus(days(KNOWN_DAYS)) < now
+}
+
+/// The times of the entries that some keys are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Span {
+    oldest: Moment,
+    newest: Moment,
+}
+
+impl Span {
+    pub(super) fn of(at: Moment) -> Self {
+        Span { oldest: at, newest: at }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Span { oldest: self.oldest.min(other.oldest), newest: self.newest.max(other.newest) }
+    }
+}
+
+#[derive(Clone)]
+struct Run {
+    number: u32,
+    span: Span,
+    filter: Arc<Filter>,
+}
+
+/// All runs, each size in the order in which they were made.
+#[derive(Clone, Default)]
 pub(super) struct Runs {
-    fresh: u32,
-    large: u32,
+    pub(super) shape: Shape,
+    fresh: Vec<Run>,
+    large: Vec<Run>,
+}
+
+/// What tells of the runs in a row.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Listed {
+    fresh: Vec<(u32, Span)>,
+    large: Vec<(u32, Span)>,
 }
 
 impl Runs {
-    /// Adds a run; `keys` are in the order of sequences.
+    /// Those that are listed, with nothing in their filters yet.
+    pub(super) fn of(listed: &Listed, shape: Shape) -> Self {
+        let runs = |size, list: &[(u32, Span)]| {
+            let room = shape.keys_of(size);
+            let run = |&(number, span)| Run { number, span, filter: Arc::new(Filter::with_room(room)) };
+            list.iter().map(run).collect()
+        };
+        Runs { shape, fresh: runs(FRESH, &listed.fresh), large: runs(LARGE, &listed.large) }
+    }
+
+    pub(super) fn listed(&self) -> Listed {
+        let list = |runs: &[Run]| runs.iter().map(|run| (run.number, run.span)).collect();
+        Listed { fresh: list(&self.fresh), large: list(&self.large) }
+    }
+
+    /// Puts the keys of a block that was read into its run's filter.
+    pub(super) fn loaded(&self, (size, number, _): BlockId, rows: &[u8]) -> Result<(), StoreError> {
+        let runs = if size == FRESH { &self.fresh } else { &self.large };
+        let run = runs.iter().find(|run| run.number == number).ok_or(StoreError::DamagedViews)?;
+        rows_in(rows).for_each(|(key, _)| run.filter.add(&key));
+        Ok(())
+    }
+
+    /// Adds a run, and lets go of those that are too old by it: by the oldest of its times, so that it takes
+    /// a whole run of wrong ones to let go of a key early.
     pub(super) fn add(
         &mut self,
         table: &mut Table<'_, BlockId, &'static [u8]>,
-        keys: &[(Key, Seq)],
+        mut keys: Vec<(Key, Seq)>,
+        span: Span,
     ) -> Result<(), StoreError> {
-        let mut keys = keys.to_vec();
+        self.let_go(table, span.oldest)?;
         keys.sort_unstable();
-        write(table, (FRESH, self.fresh), FRESH_BLOCKS, &keys)?;
-        self.fresh += 1;
-        if self.fresh == MERGED { self.merge(table) } else { Ok(()) }
+        let filter = Arc::new(Filter::with_room(self.shape.keys));
+        keys.iter().for_each(|(key, _)| filter.add(key));
+        let run = Run { number: next_number(&self.fresh), span, filter };
+        write(table, (FRESH, run.number), self.shape.blocks, &keys)?;
+        self.fresh.push(run);
+        if self.fresh.len() == self.shape.merged { self.merge(table, span) } else { Ok(()) }
     }
 
-    fn merge(&mut self, table: &mut Table<'_, BlockId, &'static [u8]>) -> Result<(), StoreError> {
-        for block in 0..u32::try_from(FRESH_BLOCKS).unwrap_or(u32::MAX) {
+    fn let_go(
+        &mut self,
+        table: &mut Table<'_, BlockId, &'static [u8]>,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        for (size, runs) in [(FRESH, &mut self.fresh), (LARGE, &mut self.large)] {
+            let is_old = |run: &Run| is_forgotten(run.span.newest, now);
+            for run in runs.iter().filter(|run| is_old(run)) {
+                table.retain_in((size, run.number, 0)..=(size, run.number, u32::MAX), |_, _| false)?;
+            }
+            runs.retain(|run| !is_old(run));
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, table: &mut Table<'_, BlockId, &'static [u8]>, span: Span) -> Result<(), StoreError> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let filter = Arc::new(Filter::with_room(self.shape.keys_of(LARGE)));
+        let span = fresh.iter().fold(span, |span, run| span.and(run.span));
+        let merged = Run { number: next_number(&self.large), span, filter };
+        for block in 0..u32::try_from(self.shape.blocks).unwrap_or(u32::MAX) {
             let mut keys = Vec::new();
-            for run in 0..self.fresh {
-                if let Some(rows) = table.remove((FRESH, run, block))? {
+            for run in &fresh {
+                if let Some(rows) = table.remove((FRESH, run.number, block))? {
                     keys.extend(rows_in(rows.value()));
                 }
             }
             keys.sort_unstable();
-            write(table, (LARGE, self.large), MERGED_BLOCKS, &keys)?;
+            keys.iter().for_each(|(key, _)| merged.filter.add(key));
+            write(table, (LARGE, merged.number), self.shape.blocks_of(LARGE), &keys)?;
         }
-        *self = Runs { fresh: 0, large: self.large + 1 };
+        self.large.push(merged);
         Ok(())
     }
 
+    fn all(&self) -> impl Iterator<Item = (u8, &Run)> {
+        let fresh = self.fresh.iter().rev().map(|run| (FRESH, run));
+        fresh.chain(self.large.iter().rev().map(|run| (LARGE, run)))
+    }
+
+    /// False if the key is surely in none of them.
+    pub(super) fn perhaps(&self, key: &Key) -> bool {
+        self.all().any(|(_, run)| run.filter.perhaps(key))
+    }
+
     pub(super) fn find(
-        self,
+        &self,
         table: &impl ReadableTable<BlockId, &'static [u8]>,
         key: &Key,
     ) -> Result<Option<Seq>, StoreError> {
-        let fresh = (0..self.fresh).rev().map(|run| (FRESH, run, FRESH_BLOCKS));
-        let large = (0..self.large).rev().map(|run| (LARGE, run, MERGED_BLOCKS));
-        for (size, run, blocks) in fresh.chain(large) {
-            if let Some(rows) = table.get((size, run, block_of(key, blocks)))?
+        for (size, run) in self.all().filter(|(_, run)| run.filter.perhaps(key)) {
+            let block = block_of(key, self.shape.blocks_of(size));
+            if let Some(rows) = table.get((size, run.number, block))?
                 && let Some(seq) = find_in(rows.value(), key)
             {
                 return Ok(Some(seq));
@@ -84,6 +205,11 @@ impl Runs {
         }
         Ok(None)
     }
+}
+
+/// None that a run has which is still there.
+fn next_number(runs: &[Run]) -> u32 {
+    runs.last().map_or(0, |run| run.number.wrapping_add(1))
 }
 
 fn block_of(key: &Key, blocks: usize) -> u32 {
@@ -115,7 +241,7 @@ fn row(bytes: &[u8]) -> Option<(Key, Seq)> {
     Some((*key, Seq(u64::from_be_bytes(seq.try_into().ok()?))))
 }
 
-pub(super) fn rows_in(block: &[u8]) -> impl Iterator<Item = (Key, Seq)> {
+fn rows_in(block: &[u8]) -> impl Iterator<Item = (Key, Seq)> {
     block.chunks_exact(ROW).filter_map(row)
 }
 
@@ -131,41 +257,4 @@ fn find_in(block: &[u8], key: &Key) -> Option<Seq> {
         }
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use redb::backends::InMemoryBackend;
-    use redb::{Database, TableDefinition};
-
-    use super::*;
-
-    const TABLE: TableDefinition<'_, BlockId, &[u8]> = TableDefinition::new("blocks");
-
-    fn key(number: u64) -> Key {
-        *blake3::hash(&number.to_le_bytes()).as_bytes().first_chunk().unwrap()
-    }
-
-    #[test]
-    fn every_key_is_found_in_fresh_and_in_merged_runs_and_no_other() {
-        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
-        let write = database.begin_write().unwrap();
-        let mut table = write.open_table(TABLE).unwrap();
-        let mut runs = Runs::default();
-        for run in 0..35 {
-            let keys: Vec<_> =
-                (run * 500..(run + 1) * 500).map(|number| (key(number), Seq(number))).collect();
-            runs.add(&mut table, &keys).unwrap();
-            for number in 0..(run + 1) * 500 {
-                // All of the newest, and some of the others.
-                if number >= run * 500 || number % 97 == run {
-                    assert_eq!(runs.find(&table, &key(number)).unwrap(), Some(Seq(number)), "{number}");
-                }
-            }
-            assert_eq!(runs.find(&table, &key(run + 1_000_000)).unwrap(), None);
-        }
-        assert_eq!(runs, Runs { fresh: 3, large: 2 });
-        let stored: usize = table.iter().unwrap().map(|row| rows_in(row.unwrap().1.value()).count()).sum();
-        assert_eq!(stored, 35 * 500);
-    }
 }

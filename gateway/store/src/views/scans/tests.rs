@@ -1,0 +1,245 @@
+//! What is known follows from the events, and nothing else.
+
+use proptest::prelude::*;
+use redb::backends::InMemoryBackend;
+use redb::{Database, ReadableDatabase as _};
+use rollcall_domain::code::Pseudonyms;
+use rollcall_domain::ids::UserId;
+use rollcall_domain::moment::days;
+
+use super::*;
+
+const SMALL: Shape = Shape { keys: 8, blocks: 4, merged: 3 };
+/// Some time in 2026.
+const START: i64 = 1_772_000_000_000;
+
+fn key(number: u64) -> DedupKey {
+    DedupKey::of_upload(UserId(1), &number.to_string(), &Pseudonyms::new([1; 32]))
+}
+
+fn after(day: u32) -> Moment {
+    Moment::from_millis(START).plus(days(day))
+}
+
+/// Rows in memory, and who writes them.
+struct Known {
+    database: Database,
+    scans: Scans,
+}
+
+impl Known {
+    fn new(shape: Shape) -> Self {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let write = database.begin_write().unwrap();
+        write.open_table(META).unwrap();
+        write.open_table(SCANS).unwrap();
+        write.open_table(RECENT_SCANS).unwrap();
+        write.commit().unwrap();
+        let scans = Scans::load_as(&database.begin_read().unwrap(), shape).unwrap();
+        Known { database, scans }
+    }
+
+    fn commit(&mut self, found: &[Found]) {
+        let write = self.database.begin_write().unwrap();
+        let added = self.scans.write(&write, found).unwrap();
+        write.commit().unwrap();
+        self.scans.written(added);
+    }
+
+    fn open_again(&mut self) {
+        let shape = self.scans.runs.shape;
+        self.scans = Scans::load_as(&self.database.begin_read().unwrap(), shape).unwrap();
+    }
+
+    fn find(&self, number: u64) -> Option<Seq> {
+        let table = self.database.begin_read().unwrap().open_table(SCANS).unwrap();
+        let found = self.scans.find(&table, key(number), Seq(u64::MAX)).unwrap();
+        assert!(found.is_none() || self.scans.perhaps(key(number)), "{number} is denied");
+        found
+    }
+
+    /// Every row, as it lies there.
+    fn rows(&self) -> Vec<String> {
+        let read = self.database.begin_read().unwrap();
+        let mut rows = Vec::new();
+        for row in read.open_table(META).unwrap().iter().unwrap().map(Result::unwrap) {
+            rows.push(format!("{} {:?}", row.0.value(), row.1.value()));
+        }
+        for row in read.open_table(SCANS).unwrap().iter().unwrap().map(Result::unwrap) {
+            rows.push(format!("{:?} {:?}", row.0.value(), row.1.value()));
+        }
+        for row in read.open_table(RECENT_SCANS).unwrap().iter().unwrap().map(Result::unwrap) {
+            rows.push(format!("{} {:?}", row.0.value(), row.1.value()));
+        }
+        rows
+    }
+}
+
+/// One scan in each event, with a key by its number, on these days.
+fn events(all: &[(u64, u32)]) -> Vec<Found> {
+    let found = |(seq, (number, day)): (u64, &(u64, u32))| Found {
+        key: key(*number),
+        seq: Seq(seq),
+        at: after(*day),
+    };
+    (1..).zip(all).map(found).collect()
+}
+
+/// Numbers of scans, and how many days pass before each.
+fn any_events() -> impl Strategy<Value = Vec<(u64, u32)>> {
+    let one = (0..60_u64, prop_oneof![4 => Just(0_u32), 4 => 0..30_u32, 1 => 100..500_u32]);
+    prop::collection::vec(one, 1..160).prop_map(|mut all| {
+        let mut day = 0;
+        for (_, passed) in &mut all {
+            day += *passed;
+            *passed = day;
+        }
+        all
+    })
+}
+
+/// Where commits end, and after which the file is opened again.
+fn any_commits() -> impl Strategy<Value = Vec<(usize, bool)>> {
+    prop::collection::vec((1..40_usize, any::<bool>()), 1..40)
+}
+
+fn fold(all: &[Found], commits: &[(usize, bool)], mut each: impl FnMut(&Known, usize)) -> Known {
+    let mut known = Known::new(SMALL);
+    let (mut done, mut commits) = (0, commits.iter().cycle());
+    while done < all.len() {
+        let (size, again) = *commits.next().unwrap();
+        let to = all.len().min(done + size);
+        known.commit(&all[done..to]);
+        if again {
+            known.open_again();
+        }
+        done = to;
+        each(&known, done);
+    }
+    known
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rows_are_the_same_whatever_commits_the_scans_came_in(
+        all in any_events(), one in any_commits(), other in any_commits(),
+    ) {
+        let all = events(&all);
+        let one = fold(&all, &one, |_, _| {});
+        let other = fold(&all, &other, |_, _| {});
+        prop_assert_eq!(one.rows(), other.rows());
+        prop_assert_eq!(one.rows(), fold(&all, &[(usize::MAX / 2, false)], |_, _| {}).rows());
+    }
+
+    #[test]
+    fn a_key_younger_than_400_days_is_always_known_and_leads_to_an_event_that_has_it(
+        all in any_events(), commits in any_commits(),
+    ) {
+        let found = events(&all);
+        let new = new_ones(&found, &all);
+        fold(&found, &commits, |known, done| {
+            let today = all[done - 1].1;
+            for (place, (number, day)) in all[..done].iter().enumerate().filter(|(place, _)| new[*place]) {
+                let seq = known.find(*number);
+                assert!(seq.is_some() || today - day > 400, "{number} of day {day} is not known on day {today}");
+                if today - day <= 400 {
+                    assert_eq!(seq, Some(Seq(place as u64 + 1)), "{number} on day {today}");
+                }
+            }
+        });
+    }
+}
+
+/// Which of them were not known when they came, and so were stored.
+fn new_ones(found: &[Found], all: &[(u64, u32)]) -> Vec<bool> {
+    let mut known = Known::new(SMALL);
+    let is_new = |(one, (number, _)): (&Found, &(u64, u32))| {
+        let is_new = known.find(*number).is_none();
+        known.commit(&[*one]);
+        is_new
+    };
+    found.iter().zip(all).map(is_new).collect()
+}
+
+/// So many days, on each of which a whole run comes in.
+fn a_run_a_day(known: &mut Known, days: std::ops::Range<u32>) {
+    for day in days {
+        let first = u64::from(day) * 8;
+        let found = |number| Found { key: key(number), seq: Seq(number + 1), at: after(day) };
+        known.commit(&(first..first + 8).map(found).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_is_older_is_let_go_from_the_rows_and_from_memory() {
+    let mut known = Known::new(SMALL);
+    a_run_a_day(&mut known, 0..900);
+    // Those of the last 400 days and what is merged with them.
+    let kept = (0..900 * 8).filter(|number| known.find(*number).is_some()).count();
+    assert!((400 * 8..=404 * 8).contains(&kept), "{kept}");
+    let perhaps = (0..400 * 8).filter(|number| known.scans.perhaps(key(*number))).count();
+    assert!(perhaps < 400, "{perhaps} keys are still in memory");
+    let stored = known.rows().len();
+    a_run_a_day(&mut known, 900..1_800);
+    assert!(known.rows().len().abs_diff(stored) < 40);
+}
+
+#[test]
+fn a_key_that_comes_again_after_it_was_forgotten_stands_for_the_later_event() {
+    let mut known = Known::new(SMALL);
+    a_run_a_day(&mut known, 0..3);
+    let again = Found { key: key(0), seq: Seq(100_000), at: after(450) };
+    let others = (100..116).map(|number| Found { key: key(number), seq: Seq(number), at: after(450) });
+    known.commit(&others.collect::<Vec<_>>());
+    assert_eq!(known.find(0), None);
+    known.commit(&[again]);
+    assert_eq!(known.find(0), Some(Seq(100_000)));
+}
+
+#[test]
+fn a_snapshot_goes_on_telling_what_was_let_go_since() {
+    let mut known = Known::new(SMALL);
+    a_run_a_day(&mut known, 0..4);
+    let (before, read) = (known.scans.clone(), known.database.begin_read().unwrap());
+    a_run_a_day(&mut known, 500..501);
+    assert_eq!((0..32).filter(|number| known.find(*number).is_some()).count(), 0);
+    let table = read.open_table(SCANS).unwrap();
+    for number in 0..32 {
+        assert_eq!(before.find(&table, key(number), Seq(32)).unwrap(), Some(Seq(number + 1)));
+    }
+    assert_eq!(before.find(&table, key(500 * 8), Seq(32)).unwrap(), None);
+}
+
+#[test]
+fn a_few_entries_of_a_clock_that_ran_ahead_let_nothing_go() {
+    let mut known = Known::new(SMALL);
+    a_run_a_day(&mut known, 0..3);
+    for number in 100..130 {
+        let day = if number % 8 == 7 { 3 } else { 4_000 };
+        known.commit(&[Found { key: key(number), seq: Seq(number), at: after(day) }]);
+    }
+    assert!((0..24).all(|number| known.find(number).is_some()));
+}
+
+#[test]
+fn every_key_is_found_in_fresh_and_in_merged_runs_and_no_other() {
+    let mut known = Known::new(Shape { keys: 500, blocks: 512, merged: 16 });
+    for run in 0..35 {
+        let found = |number| Found { key: key(number), seq: Seq(number), at: after(0) };
+        known.commit(&(run * 500..(run + 1) * 500).map(found).collect::<Vec<_>>());
+        for number in 0..(run + 1) * 500 {
+            // All of the newest, and some of the others.
+            if number >= run * 500 || number % 97 == run {
+                assert_eq!(known.find(number), Some(Seq(number)), "{number}");
+            }
+        }
+        assert_eq!(known.find(run + 1_000_000), None);
+    }
+    // Two of sixteen and three that are fresh; none is stored twice.
+    let read = known.database.begin_read().unwrap();
+    let rows = read.open_table(SCANS).unwrap();
+    let stored: usize = rows.iter().unwrap().map(|row| row.unwrap().1.value().len() / 24).sum();
+    assert_eq!(stored, 35 * 500);
+}

@@ -103,8 +103,9 @@ impl Store {
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
         let (place, keys) = (place.into(), keys.into());
-        let evidence = Evidence::start(place.disk.path("evidence.redb"), Arc::clone(&clock))?;
         let reserve = Arc::new(Reserve::of(&place));
+        let (path, within) = (place.disk.path("evidence.redb"), Some(Arc::clone(&reserve)));
+        let evidence = Evidence::start_with(path, Arc::clone(&clock), within)?;
         let Opened { ledger, views, follower, following } = open(&place, &keys, &reserve, &clock)?;
         let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
         let started = writer::start(&place, Arc::clone(&reserve), Arc::clone(&ledger), parts);

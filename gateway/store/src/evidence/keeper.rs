@@ -1,7 +1,7 @@
 //! The thread that keeps the evidence.
 //!
 //! Promises: what has gathered goes into one transaction, and reaches the disk within a second; nothing new
-//! is written while too much is there; a file that is damaged or not ours is set aside and a new one begun;
+//! is written while too much is there, or the disk is nearly full; a file that is damaged or not ours is set aside and a new one begun;
 //! a disk that fails is tried again until it takes writes.
 //!
 //! Refuses: keeping anyone from anything. What it cannot write is lost, counted, and said.
@@ -18,6 +18,7 @@ use super::losses::Loss;
 use super::queue::{Next, Request, Shared, Waiting};
 use super::{Item, Kind, Limits};
 use crate::error::StoreError;
+use crate::reserve::Reserve;
 use crate::said::Said;
 
 /// How long items may be in memory alone.
@@ -38,6 +39,8 @@ pub(super) struct Keeper {
     path: PathBuf,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
+    /// What has to stay free of the disk, if anything has to.
+    reserve: Option<Arc<Reserve>>,
     /// Absent while it cannot be opened.
     file: Option<EvidenceFile>,
     limits: Option<Limits>,
@@ -58,6 +61,7 @@ pub(super) struct Keeper {
     lost_before: Option<u64>,
     queue_full: Said,
     too_large: Said,
+    no_room: Said,
 }
 
 enum Task {
@@ -73,12 +77,18 @@ enum Task {
 }
 
 impl Keeper {
-    pub(super) fn new(path: PathBuf, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        reserve: Option<Arc<Reserve>>,
+    ) -> Self {
         let lasting_since = clock.monotonic();
         Keeper {
             path,
             shared,
             clock,
+            reserve,
             file: None,
             limits: None,
             open_due: true,
@@ -91,6 +101,7 @@ impl Keeper {
             lost_before: None,
             queue_full: Said::default(),
             too_large: Said::default(),
+            no_room: Said::default(),
         }
     }
 
@@ -172,6 +183,11 @@ impl Keeper {
         // The setting may have changed while they waited.
         let pictures = self.limits.is_some_and(|limits| limits.keep_pictures);
         items.retain(|item| pictures || item.kind != Kind::Picture);
+        // What is left is for scans. What has to go goes all the same.
+        if self.reserve.as_ref().is_some_and(|reserve| !reserve.has_room()) {
+            self.shared.losses.add(Loss::NoRoom, u64::try_from(items.len()).unwrap_or(u64::MAX));
+            items.clear();
+        }
         let done = self.write(&items, false);
         if done.is_err() {
             self.shared.losses.add(Loss::Unavailable, u64::try_from(items.len()).unwrap_or(u64::MAX));
@@ -305,6 +321,9 @@ impl Keeper {
                 lost,
                 "evidence was not kept: it was larger than retention.evidence_max_bytes allows"
             );
+        }
+        if let Some(lost) = self.no_room.news(now, losses.count(Loss::NoRoom)) {
+            tracing::warn!(lost, "evidence was not kept: the disk is nearly full; free some space");
         }
     }
 

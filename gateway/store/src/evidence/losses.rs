@@ -12,6 +12,8 @@ pub enum Loss {
     QueueFull,
     /// It alone is more than may be kept.
     TooLarge,
+    /// The disk is nearly full.
+    NoRoom,
     /// The file cannot be written now, or is closed.
     Unavailable,
 }
@@ -21,6 +23,7 @@ pub enum Loss {
 pub(super) struct Losses {
     queue_full: AtomicU64,
     too_large: AtomicU64,
+    no_room: AtomicU64,
     unavailable: AtomicU64,
 }
 
@@ -29,6 +32,7 @@ impl Losses {
         match loss {
             Loss::QueueFull => &self.queue_full,
             Loss::TooLarge => &self.too_large,
+            Loss::NoRoom => &self.no_room,
             Loss::Unavailable => &self.unavailable,
         }
     }

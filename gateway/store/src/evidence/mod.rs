@@ -31,6 +31,7 @@ use rollcall_domain::scan::DedupKey;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::reserve::Reserve;
 use keeper::Keeper;
 use queue::{Reply, Request, Shared};
 
@@ -138,8 +139,17 @@ impl Evidence {
     /// # Errors
     /// No thread can be started.
     pub fn start(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Self::start_with(path, clock, None)
+    }
+
+    /// The same; while the disk has less room than the reserve, nothing new is written.
+    pub(crate) fn start_with(
+        path: PathBuf,
+        clock: Arc<dyn Clock>,
+        reserve: Option<Arc<Reserve>>,
+    ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
-        let keeper = Keeper::new(path.clone(), Arc::clone(&shared), clock);
+        let keeper = Keeper::new(path.clone(), Arc::clone(&shared), clock, reserve);
         let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || keeper.run());
         let thread = Mutex::new(Some(thread.map_err(StoreError::Thread)?));
         Ok(Evidence(Arc::new(Inner { shared, path, thread })))

@@ -25,7 +25,11 @@ use serde::{Deserialize, Serialize};
 use crate::keys::{Fingerprint, Keyring, RootKey};
 
 const MAGIC: &[u8; 4] = b"RCBK";
-pub(crate) const VERSION: u8 = 1;
+/// Without evidence. What holds no more is written like this, so that older versions can read it.
+pub(crate) const PLAIN: u8 = 1;
+pub(crate) const WITH_EVIDENCE: u8 = 2;
+/// The latest that is known.
+pub(crate) const VERSION: u8 = WITH_EVIDENCE;
 const HEADER: u8 = 1;
 const ROWS: u8 = 2;
 const END: u8 = 3;
@@ -87,10 +91,10 @@ pub(crate) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    pub(crate) fn begin(out: W, header: &Header, key: &RootKey) -> io::Result<Self> {
+    pub(crate) fn begin(out: W, version: u8, header: &Header, key: &RootKey) -> io::Result<Self> {
         let seal = blake3::Hasher::new_keyed(&key.backups());
         let mut writer = Writer { out, seal, number: 0, rows: Vec::new(), counts: Vec::new() };
-        writer.put(&[MAGIC.as_slice(), &[VERSION]].concat())?;
+        writer.put(&[MAGIC.as_slice(), &[version]].concat())?;
         writer.block(HEADER, &postcard::to_allocvec(header).map_err(io::Error::other)?)?;
         Ok(writer)
     }
@@ -153,6 +157,7 @@ pub(crate) struct Reader<R> {
     /// Absent without the key.
     seal: Option<blake3::Hasher>,
     number: u64,
+    pub(crate) version: u8,
     pub(crate) header: Header,
     counts: Vec<(String, u64)>,
 }
@@ -182,7 +187,7 @@ impl<R: Read> Reader<R> {
         if let Some(seal) = &mut seal {
             seal.update(&start).update(&bytes);
         }
-        Ok(Reader { input, seal, number: 1, header, counts: Vec::new() })
+        Ok(Reader { input, seal, number: 1, version, header, counts: Vec::new() })
     }
 
     fn block(&mut self) -> Result<(u8, Vec<u8>), Wrong> {

@@ -1,42 +1,47 @@
-//! Backups: made while the gateway runs, and brought back.
+//! Backups, made while the gateway runs.
 //!
-//! Promises: a backup is the ledger, its row of keys and its register as they were at one moment; the writer is not held up;
-//! the file has its name only when it is complete and on disk. What is brought back is checked whole,
-//! against its own checksums, its seal and the chain, before anything in the data folder is touched, and
-//! what was there is kept under another name.
+//! Promises: a backup is the ledger, its row of keys and its register as they were at one moment, and, if
+//! asked for, the evidence as it was right after; the writer is not held up; the file has its name only when
+//! it is complete and on disk; it can be checked whole.
 //!
-//! Refuses: overwriting without being told to; a backup that is damaged, of a newer version, or of another
-//! key; the views, which are made anew; the evidence, which is kept for days only and can be copied as a file.
+//! Refuses: overwriting; the views, which are made anew; leaving evidence out that was asked for and cannot
+//! be read. Bringing back is [`crate::restore`]'s.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use redb::{
-    Database, Key, ReadTransaction, TableDefinition, TableError, TableHandle, Value, WriteTransaction,
-};
+use redb::{Key, ReadTransaction, TableDefinition, TableError, TableHandle as _, Value};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
-use crate::archive::{Header, Reader, VERSION, Writer, Wrong};
+use crate::archive::{Header, PLAIN, Reader, VERSION, WITH_EVIDENCE, Writer, Wrong};
 use crate::caught::caught;
-use crate::disk::Place;
 use crate::error::StoreError;
+use crate::evidence::tables::each_copied;
+use crate::evidence::{self, Evidence};
 use crate::keys::Keyring;
-use crate::ledger::{Head, Ledger, file_in};
-use crate::overlay::Held;
+use crate::ledger::Ledger;
 use crate::reading::Now;
-use crate::salvage::{remove_if_there, set_aside, sync_folder};
+use crate::salvage::{remove_if_there, sync_folder};
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
-use crate::tail;
 
 /// After so many bytes the backup is brought to disk, so that the ledger's commits never wait for more.
 const SYNC_AFTER: usize = 1 << 20;
-/// Rows written in one transaction.
-const AT_ONCE: u64 = 50_000;
-/// A ledger that is being brought back, until it is one.
-const UNFINISHED: &str = "ledger.restoring.redb";
+pub(crate) const EVIDENCE: &str = "evidence.redb";
+/// What a backup calls a table of the evidence: this, and the table's own name.
+pub(crate) const OF_EVIDENCE: &str = "evidence.";
+
+/// What goes into a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// Ledger and register: all that is true.
+    #[default]
+    Ledger,
+    /// And what devices sent, as it came. It is larger than everything else, and nothing in it is sealed.
+    WithEvidence,
+}
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,22 +52,8 @@ pub struct Backup {
     pub entries: u64,
     /// Rows of the register.
     pub rows: u64,
-}
-
-/// What may be done with a ledger that is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overwrite {
-    Refuse,
-    /// It is kept under another name.
-    SetAside,
-}
-
-/// What was brought back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restored {
-    pub backup: Backup,
-    /// Where the ledger is now that was there before.
-    pub set_aside: Option<PathBuf>,
+    /// Items of the evidence; nothing if it was not asked for.
+    pub evidence: Option<u64>,
 }
 
 /// Backs up the ledger in `folder`, which no gateway may have open.
@@ -75,11 +66,39 @@ pub fn backup(
     target: &Path,
     at: Moment,
 ) -> Result<Backup, StoreError> {
-    of(&Ledger::open_unchanged(folder, &keys.into())?, target, at)
+    backup_with(folder, keys, target, at, Extent::default())
 }
 
-/// Backs up a ledger, open or not.
-pub(crate) fn of(ledger: &Ledger, target: &Path, at: Moment) -> Result<Backup, StoreError> {
+/// The same, of more than the ledger if asked for.
+///
+/// # Errors
+/// As [`backup`]; or the evidence cannot be read.
+pub fn backup_with(
+    folder: &Path,
+    keys: impl Into<Keyring>,
+    target: &Path,
+    at: Moment,
+    extent: Extent,
+) -> Result<Backup, StoreError> {
+    let path = folder.join(EVIDENCE);
+    let evidence = (extent == Extent::WithEvidence).then_some(Source::Closed(&path));
+    of(&Ledger::open_unchanged(folder, &keys.into())?, evidence, target, at)
+}
+
+/// Where evidence is read from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'e> {
+    Closed(&'e Path),
+    Open(&'e Evidence),
+}
+
+/// Backs up a ledger, open or not, and evidence, if there is to be any.
+pub(crate) fn of(
+    ledger: &Ledger,
+    evidence: Option<Source<'_>>,
+    target: &Path,
+    at: Moment,
+) -> Result<Backup, StoreError> {
     let writing = |error: io::Error| StoreError::Backup { path: target.to_owned(), what: error.to_string() };
     if target.exists() {
         return Err(writing(io::ErrorKind::AlreadyExists.into()));
@@ -90,7 +109,7 @@ pub(crate) fn of(ledger: &Ledger, target: &Path, at: Moment) -> Result<Backup, S
     // It holds what identifies people.
     let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
     let file = Paced { file: options.map_err(writing)?, unsynced: 0 };
-    let backup = caught(|| write(ledger, file, at, &writing));
+    let backup = caught(|| write(ledger, evidence, file, at, &writing));
     let named = backup.and_then(|backup| {
         fs::rename(&part, target).map_err(writing)?;
         sync_folder(
@@ -106,6 +125,7 @@ pub(crate) fn of(ledger: &Ledger, target: &Path, at: Moment) -> Result<Backup, S
 
 fn write(
     ledger: &Ledger,
+    evidence: Option<Source<'_>>,
     file: Paced,
     at: Moment,
     writing: &impl Fn(io::Error) -> StoreError,
@@ -114,17 +134,41 @@ fn write(
     let now = ledger.now(Seq(0))?;
     let (read, last) = (&now.read, now.end()?);
     let header = Header::new(at, last, ledger.keys.root());
-    let mut out = Writer::begin(file, &header, ledger.keys.root()).map_err(writing)?;
+    let version = if evidence.is_some() { WITH_EVIDENCE } else { PLAIN };
+    let mut out = Writer::begin(file, version, &header, ledger.keys.root()).map_err(writing)?;
     let entries = copy_entries(&now, &mut out, writing)?;
-    copy_out(read, GAPS, &mut out, writing)?;
-    copy_out(read, KEYS, &mut out, writing)?;
+    copy_out(read, GAPS, "", &mut out, writing)?;
+    copy_out(read, KEYS, "", &mut out, writing)?;
     let mut rows = 0;
     macro_rules! copy {
-        ($($table:ident),+) => { $(rows += copy_out(read, crate::tables::$table, &mut out, writing)?;)+ };
+        ($($table:ident),+) => { $(rows += copy_out(read, crate::tables::$table, "", &mut out, writing)?;)+ };
     }
     each_of_register!(copy);
+    drop(now);
+    let evidence = evidence.map(|source| write_evidence(source, &mut out, writing)).transpose()?;
     out.end().and_then(|paced| paced.file.sync_all()).map_err(writing)?;
-    Ok(Backup { made_at: at, last, entries, rows })
+    Ok(Backup { made_at: at, last, entries, rows, evidence })
+}
+
+/// Tells how many items it has.
+fn write_evidence(
+    source: Source<'_>,
+    out: &mut Writer<Paced>,
+    writing: &impl Fn(io::Error) -> StoreError,
+) -> Result<u64, StoreError> {
+    let copy = |read: &ReadTransaction| {
+        macro_rules! copy {
+            ($($table:ident),+) => {
+                [$(copy_out(read, evidence::tables::$table, OF_EVIDENCE, out, writing)?),+]
+            };
+        }
+        let [_totals, items, _bytes] = each_copied!(copy);
+        Ok(items)
+    };
+    match source {
+        Source::Open(evidence) => evidence.look(copy),
+        Source::Closed(path) => Ok(evidence::look_at_closed(path, copy)?.unwrap_or_default()),
+    }
 }
 
 fn copy_entries(
@@ -146,6 +190,7 @@ fn copy_entries(
 fn copy_out<K: Key + 'static, V: Value + 'static>(
     read: &ReadTransaction,
     definition: TableDefinition<'static, K, V>,
+    prefix: &str,
     out: &mut Writer<Paced>,
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<u64, StoreError> {
@@ -153,7 +198,7 @@ fn copy_out<K: Key + 'static, V: Value + 'static>(
         Err(TableError::TableDoesNotExist(_)) => return Ok(0),
         table => table?,
     };
-    out.table(definition.name()).map_err(writing)?;
+    out.table(&format!("{prefix}{}", definition.name())).map_err(writing)?;
     let mut count = 0;
     for row in table.range::<K::SelfType<'_>>(..)? {
         let (key, value) = row?;
@@ -192,27 +237,32 @@ impl Write for Paced {
 /// It is damaged, cut short, of a newer version, or of another key.
 pub fn check_backup(path: &Path, keys: Option<&Keyring>) -> Result<Backup, StoreError> {
     let reader = begin(path, keys)?;
-    let Header { made_at, last, .. } = reader.header;
+    let (version, Header { made_at, last, .. }) = (reader.version, reader.header.clone());
     let counts = reader.rows::<Refused>(|_, _, _| Ok(())).map_err(|refused| refused.of(path))?;
-    let (mut entries, mut rows) = (0, 0);
+    let (mut entries, mut rows, mut items) = (0, 0, 0);
     for (name, count) in &counts {
         match name.as_str() {
             name if name == EVENTS.name() => entries += count,
             name if [GAPS.name(), KEYS.name()].contains(&name) => {}
-            _ => rows += count,
+            name => match name.strip_prefix(OF_EVIDENCE) {
+                Some(name) if name == evidence::tables::ITEMS.name() => items += count,
+                Some(_) => {}
+                None => rows += count,
+            },
         }
     }
-    Ok(Backup { made_at, last, entries, rows })
+    let evidence = (version >= WITH_EVIDENCE).then_some(items);
+    Ok(Backup { made_at, last, entries, rows, evidence })
 }
 
-fn begin(path: &Path, keys: Option<&Keyring>) -> Result<Reader<BufReader<File>>, StoreError> {
+pub(crate) fn begin(path: &Path, keys: Option<&Keyring>) -> Result<Reader<BufReader<File>>, StoreError> {
     let refused = |wrong| Refused::Wrong(wrong).of(path);
     let file = File::open(path).map_err(|error| refused(Wrong::Io(error)))?;
     Reader::begin(BufReader::with_capacity(1 << 20, file), keys).map_err(refused)
 }
 
 /// Why a backup was not read to its end.
-enum Refused {
+pub(crate) enum Refused {
     Wrong(Wrong),
     Store(StoreError),
 }
@@ -224,7 +274,7 @@ impl From<Wrong> for Refused {
 }
 
 impl Refused {
-    fn of(self, path: &Path) -> StoreError {
+    pub(crate) fn of(self, path: &Path) -> StoreError {
         match self {
             Refused::Store(error) => error,
             Refused::Wrong(Wrong::Newer(found)) => StoreError::Newer { found, known: VERSION },
@@ -235,113 +285,4 @@ impl Refused {
             Refused::Wrong(Wrong::Damaged(what)) => StoreError::Backup { path: path.to_owned(), what },
         }
     }
-}
-
-/// Brings a backup back as the ledger of `folder`, which no gateway may have open.
-///
-/// # Errors
-/// There is no key, or not this one; the backup is not whole; a ledger is there and may not be replaced, or
-/// somebody has it; or the new one cannot be written. Nothing has changed then.
-pub fn restore(
-    path: &Path,
-    folder: &Path,
-    keys: Option<&Keyring>,
-    overwrite: Overwrite,
-    at: Moment,
-) -> Result<Restored, StoreError> {
-    let keys = keys.ok_or_else(|| StoreError::NoKey { path: path.to_owned() })?;
-    let backup = check_backup(path, Some(keys))?;
-    let ledger = file_in(folder);
-    let is_there = ledger.exists();
-    if is_there && overwrite == Overwrite::Refuse {
-        return Err(StoreError::IsThere { path: ledger });
-    }
-    // What is set aside is to be whole by itself, unless it is damaged.
-    if is_there && let Err(error) = caught(|| Ledger::settle(folder)) {
-        if !error.is_damage() {
-            return Err(error);
-        }
-        tracing::warn!(%error, "the ledger that is replaced is damaged");
-    }
-    // Nobody may go on writing to what is set aside.
-    let held = is_there.then(|| Held::take(&ledger)).transpose()?;
-    let new = folder.join(UNFINISHED);
-    remove_if_there(&new)?;
-    let made = make(path, folder, keys, backup.last);
-    if made.is_err() {
-        remove_if_there(&new)?;
-    }
-    made?;
-    let set_aside = is_there.then(|| set_aside(&ledger, "replaced", at)).transpose()?;
-    match &set_aside {
-        Some(ledger) => tail::set_aside(folder, ledger)?,
-        None => tail::put_foreign_aside(&Place::from(folder))?,
-    }
-    // They have followed another ledger, perhaps further.
-    remove_if_there(&folder.join("views.redb"))?;
-    fs::rename(&new, &ledger).map_err(redb::Error::Io)?;
-    sync_folder(folder)?;
-    drop(held);
-    Ok(Restored { backup, set_aside })
-}
-
-/// Makes a ledger of a backup, and checks its chain.
-fn make(path: &Path, folder: &Path, keys: &Keyring, last: Seq) -> Result<(), StoreError> {
-    caught(|| {
-        let database = Database::create(folder.join(UNFINISHED))?;
-        let mut loading = Loading { database, transaction: None, rows: 0 };
-        let put =
-            |name: &str, key: &[u8], value: &[u8]| loading.put(name, key, value).map_err(Refused::Store);
-        let rows = begin(path, Some(keys))?.rows(put);
-        rows.map_err(|refused| refused.of(path))?;
-        loading.commit()
-    })?;
-    let ledger = Ledger::open_unnamed(folder, UNFINISHED, keys)?;
-    let end = ledger.walk(Head::START, drop)?.last;
-    if end == last { Ok(()) } else { Err(StoreError::Lost { seq: last.0 }) }
-}
-
-/// A ledger that rows are put into.
-struct Loading {
-    database: Database,
-    transaction: Option<WriteTransaction>,
-    rows: u64,
-}
-
-impl Loading {
-    fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if self.rows.is_multiple_of(AT_ONCE) {
-            self.commit()?;
-        }
-        self.rows += 1;
-        let transaction = match self.transaction.take() {
-            Some(transaction) => transaction,
-            None => self.database.begin_write()?,
-        };
-        macro_rules! put {
-            ($($table:ident),+) => {$(
-                if table == crate::tables::$table.name() {
-                    put_row(&transaction, crate::tables::$table, key, value)?;
-                }
-            )+};
-        }
-        put!(EVENTS, GAPS, KEYS);
-        each_of_register!(put);
-        self.transaction = Some(transaction);
-        Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        self.transaction.take().map_or(Ok(()), |transaction| Ok(transaction.commit()?))
-    }
-}
-
-fn put_row<K: Key + 'static, V: Value + 'static>(
-    transaction: &WriteTransaction,
-    table: TableDefinition<'_, K, V>,
-    key: &[u8],
-    value: &[u8],
-) -> Result<(), StoreError> {
-    transaction.open_table(table)?.insert(K::from_bytes(key), V::from_bytes(value))?;
-    Ok(())
 }

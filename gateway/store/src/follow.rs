@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rollcall_domain::event::Entry;
 use rollcall_domain::ports::Clock;
+use rustix::process::setpriority_process;
 
 use crate::caught::{caught, let_go};
 use crate::disk::Place;
@@ -32,6 +33,8 @@ const FAR_BEHIND: u64 = 500_000;
 const MANY: usize = 256;
 /// For so long.
 const GATHER: Duration = Duration::from_millis(10);
+/// The priority of the thread: larger is less.
+const BEHIND: i32 = 5;
 /// How long rows may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);
 
@@ -145,6 +148,14 @@ impl Drop for Following {
     }
 }
 
+/// Acknowledgements come first when the processor is short: the views take what is left, and a good third of
+/// it in any case.
+fn step_back() {
+    if let Err(error) = setpriority_process(None, BEHIND) {
+        tracing::debug!(%error, "the views' thread keeps its priority");
+    }
+}
+
 impl Following {
     /// What is left from last time.
     fn begin(&mut self) -> Result<(), StoreError> {
@@ -165,6 +176,7 @@ impl Following {
     }
 
     fn run(mut self) {
+        step_back();
         loop {
             let work = self.next();
             let done = match work {

@@ -121,7 +121,7 @@ impl Index {
         if wanted.is_empty() {
             return Ok(Found::default());
         }
-        let (mut walked, mut versions) = (Walked::default(), HashMap::new());
+        let (mut walked, mut versions) = (Walked::default(), FxHashMap::default());
         let most = usize::try_from(self.last.0).unwrap_or(usize::MAX);
         self.ledger.walk_some(Head::START, most, |entry| {
             walked.take(carried(&entry.event).filter(|key| wanted.keys.contains(key)), entry.seq, entry.at);
@@ -242,7 +242,7 @@ mod tests {
             walked.take(key, Seq(seq), Moment::from_millis(0).plus(days(day)));
         }
         let known = walked.known();
-        let expected = HashMap::from([(key("again"), Seq(5)), (key("young"), Seq(3))]);
+        let expected = FxHashMap::from_iter([(key("again"), Seq(5)), (key("young"), Seq(3))]);
         assert_eq!(known, expected);
     }
 }

@@ -31,6 +31,7 @@ mod queue;
 mod reading;
 mod register;
 mod reserve;
+mod restore;
 mod said;
 mod salvage;
 mod seal;
@@ -58,7 +59,7 @@ use reserve::Reserve;
 use views::ViewsFile;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
-pub use backup::{Backup, Overwrite, Restored, backup, check_backup, restore};
+pub use backup::{Backup, Extent, backup, backup_with, check_backup};
 pub use disk::{Disk, Place};
 pub use error::StoreError;
 pub use evidence::Evidence;
@@ -68,6 +69,7 @@ pub use keys::{Fingerprint, Keyring, RootKey};
 pub use ledger::Closed;
 pub use queue::Full;
 pub use register::{Register, Template, Text};
+pub use restore::{Overwrite, Restored, restore};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
 pub use upgrade::Upgrade;
@@ -216,7 +218,16 @@ impl Store {
     /// # Errors
     /// The ledger cannot be read, or the file cannot be written, or is there already.
     pub fn backup(&self, target: &Path, at: Moment) -> Result<Backup, StoreError> {
-        backup::of(&self.ledger, target, at)
+        self.backup_with(target, at, Extent::default())
+    }
+
+    /// The same, of more than the ledger if asked for.
+    ///
+    /// # Errors
+    /// As [`Store::backup`]; or the evidence cannot be read.
+    pub fn backup_with(&self, target: &Path, at: Moment, extent: Extent) -> Result<Backup, StoreError> {
+        let evidence = (extent == Extent::WithEvidence).then_some(backup::Source::Open(&self.evidence));
+        backup::of(&self.ledger, evidence, target, at)
     }
 
     /// What the ledger is known to have lost.

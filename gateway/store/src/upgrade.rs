@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use rollcall_domain::moment::Moment;
 
-use crate::backup::{Overwrite, Restored, backup, restore};
+use crate::backup::backup;
 use crate::error::StoreError;
 use crate::keys::Keyring;
+use crate::restore::{Overwrite, Restored, restore};
 use crate::salvage::{remove_if_there, sync_folder};
 
 /// Holds the backup's file name while a change is under way.

@@ -15,7 +15,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rollcall_domain::event::Entry;
+use rollcall_domain::event::{Entry, NewEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
@@ -227,12 +227,12 @@ impl Writer {
         ready
     }
 
-    fn take(&mut self, batch: Vec<Append>) {
+    fn take(&mut self, mut batch: Vec<Append>) {
         if !self.is_ready() {
             return fail(batch);
         }
         let began = self.parts.clock.monotonic();
-        match caught(|| self.write(&batch)) {
+        match caught(|| self.write(&mut batch)) {
             Ok(answers) => {
                 let took = self.parts.clock.monotonic().saturating_sub(began);
                 self.tell(batch, answers, took);
@@ -249,7 +249,7 @@ impl Writer {
     }
 
     /// Brings the batch to the disk at once; on failure everything is as it was, but for the index.
-    fn write(&mut self, batch: &[Append]) -> Result<Vec<Answer>, StoreError> {
+    fn write(&mut self, batch: &mut [Append]) -> Result<Vec<Answer>, StoreError> {
         let known = self.index.look(batch)?;
         let mut staged = Staged {
             change: Change::of(self.ledger.database()?),
@@ -272,7 +272,12 @@ impl Writer {
         Ok(answers)
     }
 
-    fn stage(&mut self, staged: &mut Staged, known: &Known, append: &Append) -> Result<Answer, StoreError> {
+    fn stage(
+        &mut self,
+        staged: &mut Staged,
+        known: &Known,
+        append: &mut Append,
+    ) -> Result<Answer, StoreError> {
         if let Some(key) = append.dedup
             && let Some(seq) = self.index.first(known, key)
         {
@@ -293,17 +298,17 @@ impl Writer {
         }
         let (at, keys) = (self.parts.clock.now(), &self.ledger.keys);
         let mut entries = Vec::with_capacity(append.events.len());
-        for new in &append.events {
+        for NewEvent { by, event, personal } in std::mem::take(&mut append.events) {
             let seq = Seq(head.last.0 + 1);
-            let entry = Entry { seq, at, by: new.by.clone(), event: new.event.clone() };
+            let entry = Entry { seq, at, by, event };
             let chain = record.push(keys.chain(seq), &head.chain, &entry)?;
-            register::write(change, keys, seq, new)?;
+            register::write(change, keys, &entry, &personal)?;
             *head = Head { last: seq, chain };
             self.index.add(&entry);
             entries.push(entry);
         }
         register::write_credentials(change, keys, &append.credentials)?;
-        register::forget_erased(change, &append.events)?;
+        register::forget_erased(change, &entries)?;
         Ok(Answer::Committed(entries.into()))
     }
 

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::damage::in_memory;
 use common::{KEY, TestClock, append, at, gate, setting};
-use redb::{Builder, Database, DatabaseError};
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, StorageBackend};
 use rollcall_store::evidence::{Item, ItemId, Kind, Limits, Loss, Subject};
 use rollcall_store::{Appended, Disk, Place, Store};
 use tempfile::TempDir;
@@ -28,6 +29,12 @@ struct Room {
 impl Disk for Room {
     fn open(&self, builder: &Builder, file: &str, make: bool) -> Result<Database, DatabaseError> {
         if make { builder.create(self.path(file)) } else { builder.open(self.path(file)) }
+    }
+
+    fn raw(&self, file: &str, make: bool) -> io::Result<Box<dyn StorageBackend>> {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).write(true).create(make).truncate(false).open(self.path(file))?;
+        Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
 
     fn has(&self, file: &str) -> io::Result<bool> {

@@ -14,12 +14,14 @@ use common::damage::{damage, in_memory, ledger, places, stored};
 use common::{KEY, append, at, created, gate, news, note, open, register, setting, student, unmatched};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::ids::{Seq, StudentId, UserId};
-use rollcall_domain::moment::Moment;
+use rollcall_domain::moment::{Moment, minutes};
 use rollcall_domain::people::{DeviceDetails, Person, Personal};
 use rollcall_domain::ports::Clock;
 use rollcall_domain::scan::Method;
+use rollcall_store::evidence::{Item, ItemId, Kind, Subject};
 use rollcall_store::{
-    Append, Appended, Credential, Gap, Overwrite, Store, Template, backup, restore, salvage, verify,
+    Append, Appended, Credential, Evidence, Extent, Gap, Overwrite, Store, Template, backup, backup_with,
+    restore, salvage, verify,
 };
 use tempfile::tempdir;
 
@@ -102,6 +104,9 @@ const WHOLE: &str = include_str!("golden/ledger-v1.pages.txt");
 /// The same as a backup.
 const BACKUP: &str = include_str!("golden/backup-v1.hex");
 
+/// With evidence, as version 2.
+const WITH_EVIDENCE: &str = include_str!("golden/backup-v2.hex");
+
 fn unhex(text: &str) -> Vec<u8> {
     let pairs = text.trim().as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
@@ -183,6 +188,59 @@ fn a_backup_of_what_was_brought_back_lies_as_version_1_wrote_it() {
     backup(folder.path(), KEY, &path, StoppedClock.now()).unwrap();
     let made = hex(&std::fs::read(&path).unwrap());
     assert_eq!(made, BACKUP.trim(), "{made}");
+}
+
+/// What the golden backup holds of evidence.
+fn evidence() -> Vec<Item> {
+    let item = |kind, about: &[Subject], bytes: &[u8]| Item {
+        at: at(),
+        device: gate(),
+        kind,
+        about: about.to_vec(),
+        bytes: bytes.to_vec(),
+    };
+    vec![
+        item(Kind::Scan, &[Subject::Event(Seq(1)), Subject::Student(StudentId(1))], b"a scan"),
+        item(Kind::BadPayload, &[], b""),
+    ]
+}
+
+/// If this fails, the format of backups has changed: give it a new version, and keep reading this one.
+#[test]
+fn a_backup_with_evidence_lies_as_version_2_wrote_it() {
+    let folder = brought_back();
+    let path = folder.path().join("evidence.redb");
+    let kept = Evidence::start(path, Arc::new(StoppedClock)).unwrap();
+    evidence().into_iter().for_each(|item| kept.keep(item));
+    kept.settle().unwrap();
+    drop(kept);
+    let path = folder.path().join("backup");
+    backup_with(folder.path(), KEY, &path, StoppedClock.now(), Extent::WithEvidence).unwrap();
+    let made = hex(&std::fs::read(&path).unwrap());
+    assert_eq!(made, WITH_EVIDENCE.trim(), "{made}");
+}
+
+#[test]
+fn a_backup_with_evidence_that_version_2_wrote_is_brought_back() {
+    let folder = in_memory();
+    let path = folder.path().join("backup");
+    std::fs::write(&path, unhex(WITH_EVIDENCE)).unwrap();
+    restore(&path, folder.path(), Some(&KEY.into()), Overwrite::Refuse, StoppedClock.now()).unwrap();
+    let kept = Evidence::start(folder.path().join("evidence.redb"), Arc::new(StoppedClock)).unwrap();
+    kept.settle().unwrap();
+    let found = kept.between(ItemId::first_at(at()), at().plus(minutes(1)), 9).unwrap();
+    let items = found.into_iter().map(|found| Item {
+        at: found.id.at,
+        device: found.device,
+        kind: found.kind,
+        about: found.about,
+        bytes: kept.bytes(found.id).unwrap().unwrap(),
+    });
+    let mut expected = evidence();
+    expected.iter_mut().for_each(|item| item.about.sort_unstable());
+    assert_eq!(items.collect::<Vec<_>>(), expected);
+    drop(kept);
+    is_what_version_1_wrote(folder.path());
 }
 
 /// If this fails, the format of gaps has changed: give it a new version, and keep reading this one.

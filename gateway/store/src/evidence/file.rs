@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use rollcall_domain::moment::Moment;
 
 use super::queue::Shared;
@@ -169,7 +169,7 @@ pub(super) fn aside_of(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Gives the file another name, under which nobody opens it; tells which.
-pub(super) fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let named = |number: u32| {
         let mut name = aside_prefix(path);
         name.push(number.to_string());
@@ -216,7 +216,7 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
 }
 
 /// A file without any table is new; one with others is somebody else's.
-fn totals_in(database: &Database) -> Result<Totals, StoreError> {
+pub(super) fn totals_in(database: &impl ReadableDatabase) -> Result<Totals, StoreError> {
     let read = database.begin_read()?;
     if read.list_tables()?.next().is_none() && read.list_multimap_tables()?.next().is_none() {
         return Ok(Totals::default());

@@ -11,13 +11,14 @@
 //! transaction, and removes what has to go in steps. Items reach the disk once a second: what a power cut
 //! takes with it is lost. Space that is freed is used again; a file that is mostly empty is made smaller.
 
+mod copy;
 mod file;
 mod keeper;
 mod losses;
 mod queue;
 mod read;
 mod rows;
-mod tables;
+pub(crate) mod tables;
 
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
@@ -36,6 +37,9 @@ use keeper::Keeper;
 use queue::{Reply, Request, Shared};
 
 pub use losses::Loss;
+
+pub(crate) use copy::{Loading, look_at_closed};
+pub(crate) use file::set_aside;
 
 /// Something to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,7 +84,10 @@ impl Evidence {
         })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let database = self.shared().database()?;
         let read_from = Arc::downgrade(&database);
         // The database is closed by whoever lets go of it last, which may be this reader.

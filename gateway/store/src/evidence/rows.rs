@@ -44,6 +44,11 @@ impl Totals {
         if totals.format == FORMAT { Ok(totals) } else { Err(StoreError::NotEvidence) }
     }
 
+    /// Whether they say of the items what was counted.
+    pub(super) fn are_those_of(&self, counted: &Totals) -> bool {
+        (self.items, self.bytes) == (counted.items, counted.bytes)
+    }
+
     pub(super) fn write(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
         let bytes = postcard::to_allocvec(self).map_err(StoreError::Encode)?;
         transaction.open_table(META)?.insert(TOTALS, bytes.as_slice())?;
@@ -110,18 +115,34 @@ impl<'t> Rows<'t> {
         let mut about = item.about.clone();
         about.sort_unstable();
         about.dedup();
-        for about in &about {
+        let row = Row { device: item.device.clone(), kind: item.kind, about, size: item.bytes.len() };
+        self.put_row(totals, key, &row)?;
+        self.bytes.insert(key, item.bytes.as_slice())?;
+        totals.next += 1;
+        Ok(())
+    }
+
+    /// Everything of an item but its bytes.
+    pub(super) fn put_row(&mut self, totals: &mut Totals, key: Key, row: &Row) -> Result<(), StoreError> {
+        for about in &row.about {
             let (kind, id) = subject(about);
             self.by_subject.insert((kind, id, key.0, key.1), ())?;
         }
-        let row = Row { device: item.device.clone(), kind: item.kind, about, size: item.bytes.len() };
-        let bytes = postcard::to_allocvec(&row).map_err(StoreError::Encode)?;
+        let bytes = postcard::to_allocvec(row).map_err(StoreError::Encode)?;
         self.items.insert(key, bytes.as_slice())?;
-        self.bytes.insert(key, item.bytes.as_slice())?;
-        self.by_device.insert((item.device.as_str(), key.0, key.1), ())?;
-        totals.next += 1;
+        self.by_device.insert((row.device.as_str(), key.0, key.1), ())?;
         totals.items += 1;
         totals.bytes = totals.bytes.saturating_add(row.cost());
+        Ok(())
+    }
+
+    /// The bytes of an item that is there.
+    pub(super) fn put_bytes(&mut self, key: Key, bytes: &[u8]) -> Result<(), StoreError> {
+        let row = self.items.get(key)?.map(|row| Row::read(row.value())).transpose()?;
+        if row.is_none_or(|row| row.size != bytes.len()) {
+            return Err(StoreError::DamagedEvidence);
+        }
+        self.bytes.insert(key, bytes)?;
         Ok(())
     }
 

@@ -9,18 +9,18 @@ use rollcall_domain::moment::Moment;
 use super::{ItemId, Subject};
 
 /// (milliseconds of its time, number): an item's place.
-pub(super) type Key = (i64, u64);
+pub(crate) type Key = (i64, u64);
 
 /// Name -> the format, and what all items come to. Looked up one at a time.
-pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// (time, number) -> everything about an item but its bytes. By time: a page of what came in then, and
 /// from the beginning what has to go first.
-pub(super) const ITEMS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("items");
+pub(crate) const ITEMS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("items");
 
 /// (time, number) -> the bytes as they came. Looked up one at a time; apart from [`ITEMS`], so that a page
 /// of items does not read them.
-pub(super) const BYTES: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("bytes");
+pub(crate) const BYTES: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("bytes");
 
 /// (device, time, number). By device, then time: what one device sent.
 pub(super) const BY_DEVICE: TableDefinition<'_, (&str, i64, u64), ()> = TableDefinition::new("by_device");
@@ -29,6 +29,14 @@ pub(super) const BY_DEVICE: TableDefinition<'_, (&str, i64, u64), ()> = TableDef
 /// all that an erasure has to find.
 pub(super) const BY_SUBJECT: TableDefinition<'_, (u8, u128, i64, u64), ()> =
     TableDefinition::new("by_subject");
+
+/// Calls a macro with every table that is not made of the others.
+macro_rules! each_copied {
+    ($call:ident) => {
+        $call!(META, ITEMS, BYTES)
+    };
+}
+pub(crate) use each_copied;
 
 /// The one row of [`META`].
 pub(super) const TOTALS: &str = "totals";

@@ -22,8 +22,7 @@ mod texts;
 use std::sync::Arc;
 
 use redb::{Key, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, Value};
-use rollcall_domain::event::{Event, NewEvent};
-use rollcall_domain::ids::Seq;
+use rollcall_domain::event::{Entry, Event};
 use rollcall_domain::people::Personal;
 
 use crate::append::Credential;
@@ -68,12 +67,17 @@ impl Register {
 }
 
 /// Writes what comes with an event, and takes away what it says is gone.
-pub(crate) fn write(change: &Change, keys: &Keys, seq: Seq, new: &NewEvent) -> Result<(), StoreError> {
-    forget::follow(change, &new.event)?;
-    for row in &new.personal {
+pub(crate) fn write(
+    change: &Change,
+    keys: &Keys,
+    entry: &Entry,
+    personal: &[Personal],
+) -> Result<(), StoreError> {
+    forget::follow(change, &entry.event)?;
+    for row in personal {
         match row {
             Personal::Text { field, about, text } => {
-                texts::write(change, keys, (seq, *field), *about, text)?;
+                texts::write(change, keys, (entry.seq, *field), *about, text)?;
             }
             row => details::write(change, keys, row)?,
         }
@@ -112,9 +116,9 @@ pub(crate) fn are_unused(change: &Change, credentials: &[Credential]) -> Result<
 }
 
 /// Forgets whom these events erased; last of all that an append writes, so that nothing slips in behind it.
-pub(crate) fn forget_erased(change: &Change, events: &[NewEvent]) -> Result<(), StoreError> {
-    for new in events {
-        if let Event::Erased(person) = &new.event {
+pub(crate) fn forget_erased(change: &Change, entries: &[Entry]) -> Result<(), StoreError> {
+    for entry in entries {
+        if let Event::Erased(person) = &entry.event {
             forget::person(change, *person)?;
         }
     }

@@ -1,0 +1,119 @@
+//! All of the evidence, out of one file and into another: what a backup needs.
+//!
+//! Promises: what is read belongs together, as it was at one moment; what is put in is checked: every item
+//! has its bytes, and all of them come to what the totals say; memory holds one row at a time, and what the
+//! engine keeps of a transaction.
+//!
+//! Refuses: knowing what a backup looks like.
+
+use std::path::Path;
+
+use redb::{Database, ReadTransaction, ReadableDatabase as _, TableHandle as _, Value, WriteTransaction};
+
+use super::Evidence;
+use super::file::totals_in;
+use super::rows::{Row, Rows, Totals};
+use super::tables::{BYTES, ITEMS, Key, META, TOTALS};
+use crate::caught::caught;
+use crate::error::StoreError;
+use crate::overlay::{Look, look_at, open_unchanged};
+
+/// Rows that go into one transaction.
+const AT_ONCE: u64 = 4_096;
+
+impl Evidence {
+    /// Reads from one moment, after all that was handed over by now, if the disk takes it. What goes wrong
+    /// with the backup is not held against the file.
+    pub(crate) fn look<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.settle().ok();
+        self.read(|read| match look(read) {
+            Err(error @ StoreError::Backup { .. }) => Ok(Err(error)),
+            looked => Ok(Ok(looked?)),
+        })?
+    }
+}
+
+/// Reads from a file that nobody has open, and changes nothing in it; nothing if there is none.
+pub(crate) fn look_at_closed<T>(
+    path: &Path,
+    look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    match look_at(path)? {
+        Look::Absent => return Ok(None),
+        Look::Damaged(what) => return Err(StoreError::Broken { path: path.to_owned(), what }),
+        Look::Whole | Look::Unclosed { .. } => {}
+    }
+    caught(|| {
+        let database = open_unchanged(path)?;
+        totals_in(&database)?;
+        look(&database.begin_read()?).map(Some)
+    })
+}
+
+/// A new file that rows are put into.
+pub(crate) struct Loading {
+    database: Database,
+    transaction: Option<WriteTransaction>,
+    rows: u64,
+    /// As counted by the rows.
+    counted: Totals,
+    /// Items whose bytes have come.
+    whole: u64,
+    told: Option<Totals>,
+}
+
+impl Loading {
+    pub(crate) fn into_new(path: &Path) -> Result<Self, StoreError> {
+        let database = Database::create(path)?;
+        let (counted, transaction, told) = Default::default();
+        Ok(Loading { database, transaction, rows: 0, counted, whole: 0, told })
+    }
+
+    /// Takes a row of one of the tables that are copied; the others are made of these.
+    pub(crate) fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if table == META.name() {
+            if key == TOTALS.as_bytes() {
+                self.told = Some(Totals::read(value)?);
+            }
+            return Ok(());
+        }
+        if self.rows.is_multiple_of(AT_ONCE) {
+            self.commit()?;
+        }
+        self.rows += 1;
+        let transaction = match self.transaction.take() {
+            Some(transaction) => transaction,
+            None => self.database.begin_write()?,
+        };
+        let (mut rows, key) = (Rows::of(&transaction)?, <Key as Value>::from_bytes(key));
+        if table == ITEMS.name() {
+            rows.put_row(&mut self.counted, key, &Row::read(value)?)?;
+        } else if table == BYTES.name() {
+            rows.put_bytes(key, value)?;
+            self.whole += 1;
+        }
+        drop(rows);
+        self.transaction = Some(transaction);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.transaction.take().map_or(Ok(()), |transaction| Ok(transaction.commit()?))
+    }
+
+    /// All has come.
+    pub(crate) fn end(mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        let told = self.told.unwrap_or_default();
+        if !told.are_those_of(&self.counted) || self.whole != self.counted.items {
+            return Err(StoreError::DamagedEvidence);
+        }
+        let transaction = self.database.begin_write()?;
+        Rows::of(&transaction)?;
+        told.write(&transaction)?;
+        Ok(transaction.commit()?)
+    }
+}

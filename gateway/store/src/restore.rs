@@ -1,0 +1,174 @@
+//! Backups, brought back.
+//!
+//! Promises: what is brought back is checked whole, against its own checksums, its seal and the chain, before
+//! anything in the data folder is touched, and what was there is kept under another name.
+//!
+//! Refuses: overwriting without being told to; a backup that is damaged, of a newer version, or of another
+//! key. Evidence stays as it is unless the backup holds some.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, Key, TableDefinition, TableHandle as _, Value, WriteTransaction};
+use rollcall_domain::moment::Moment;
+
+use crate::backup::{Backup, EVIDENCE, OF_EVIDENCE, Refused, begin, check_backup};
+use crate::caught::caught;
+use crate::disk::Place;
+use crate::error::StoreError;
+use crate::evidence;
+use crate::keys::Keyring;
+use crate::ledger::{Head, Ledger, file_in};
+use crate::overlay::Held;
+use crate::salvage::{remove_if_there, set_aside, sync_folder};
+use crate::tables::each_of_register;
+use crate::tail;
+
+/// Rows written in one transaction.
+const AT_ONCE: u64 = 50_000;
+/// A ledger that is being brought back, until it is one.
+const UNFINISHED: &str = "ledger.restoring.redb";
+/// The same of evidence.
+const UNFINISHED_EVIDENCE: &str = "evidence.restoring.redb";
+
+/// What may be done with a ledger that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    Refuse,
+    /// It is kept under another name.
+    SetAside,
+}
+
+/// What was brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    pub backup: Backup,
+    /// Where the ledger is now that was there before.
+    pub set_aside: Option<PathBuf>,
+    /// The same of the evidence, if the backup brought other.
+    pub evidence_set_aside: Option<PathBuf>,
+}
+
+/// Brings a backup back as the ledger of `folder`, which no gateway may have open.
+///
+/// # Errors
+/// There is no key, or not this one; the backup is not whole; a ledger is there and may not be replaced, or
+/// somebody has it; or the new one cannot be written. Nothing has changed then.
+pub fn restore(
+    path: &Path,
+    folder: &Path,
+    keys: Option<&Keyring>,
+    overwrite: Overwrite,
+    at: Moment,
+) -> Result<Restored, StoreError> {
+    let keys = keys.ok_or_else(|| StoreError::NoKey { path: path.to_owned() })?;
+    let backup = check_backup(path, Some(keys))?;
+    let (ledger, evidence) = (file_in(folder), folder.join(EVIDENCE));
+    let is_there = ledger.exists();
+    let other_evidence = backup.evidence.is_some() && evidence.exists();
+    for (path, is_there) in [(&ledger, is_there), (&evidence, other_evidence)] {
+        if is_there && overwrite == Overwrite::Refuse {
+            return Err(StoreError::IsThere { path: path.clone() });
+        }
+    }
+    // What is set aside is to be whole by itself, unless it is damaged.
+    if is_there && let Err(error) = caught(|| Ledger::settle(folder)) {
+        if !error.is_damage() {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the ledger that is replaced is damaged");
+    }
+    // Nobody may go on writing to what is set aside.
+    let held = is_there.then(|| Held::take(&ledger)).transpose()?;
+    let (new, new_evidence) = (folder.join(UNFINISHED), folder.join(UNFINISHED_EVIDENCE));
+    let clear = || remove_if_there(&new).and_then(|()| remove_if_there(&new_evidence));
+    clear()?;
+    if let Err(error) = make(path, folder, keys, &backup) {
+        clear()?;
+        return Err(error);
+    }
+    let set_aside = is_there.then(|| set_aside(&ledger, "replaced", at)).transpose()?;
+    match &set_aside {
+        Some(ledger) => tail::set_aside(folder, ledger)?,
+        None => tail::put_foreign_aside(&Place::from(folder))?,
+    }
+    // They have followed another ledger, perhaps further.
+    remove_if_there(&folder.join("views.redb"))?;
+    let evidence_set_aside = other_evidence.then(|| evidence::set_aside(&evidence)).transpose()?;
+    if backup.evidence.is_some() {
+        fs::rename(&new_evidence, &evidence).map_err(redb::Error::Io)?;
+    }
+    fs::rename(&new, &ledger).map_err(redb::Error::Io)?;
+    sync_folder(folder)?;
+    drop(held);
+    Ok(Restored { backup, set_aside, evidence_set_aside })
+}
+
+/// Makes a ledger of a backup, and evidence if there is some in it, and checks them.
+fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(), StoreError> {
+    caught(|| {
+        let database = Database::create(folder.join(UNFINISHED))?;
+        let mut loading = Loading { database, transaction: None, rows: 0 };
+        let new_evidence = || evidence::Loading::into_new(&folder.join(UNFINISHED_EVIDENCE));
+        let mut evidence = backup.evidence.map(|_items| new_evidence()).transpose()?;
+        let put = |name: &str, key: &[u8], value: &[u8]| {
+            let put = match (name.strip_prefix(OF_EVIDENCE), &mut evidence) {
+                (Some(name), Some(evidence)) => evidence.put(name, key, value),
+                _ => loading.put(name, key, value),
+            };
+            put.map_err(Refused::Store)
+        };
+        let rows = begin(path, Some(keys))?.rows(put);
+        rows.map_err(|refused| refused.of(path))?;
+        evidence.map_or(Ok(()), evidence::Loading::end)?;
+        loading.commit()
+    })?;
+    let ledger = Ledger::open_unnamed(folder, UNFINISHED, keys)?;
+    let (end, last) = (ledger.walk(Head::START, drop)?.last, backup.last);
+    if end == last { Ok(()) } else { Err(StoreError::Lost { seq: last.0 }) }
+}
+
+/// A ledger that rows are put into.
+struct Loading {
+    database: Database,
+    transaction: Option<WriteTransaction>,
+    rows: u64,
+}
+
+impl Loading {
+    fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if self.rows.is_multiple_of(AT_ONCE) {
+            self.commit()?;
+        }
+        self.rows += 1;
+        let transaction = match self.transaction.take() {
+            Some(transaction) => transaction,
+            None => self.database.begin_write()?,
+        };
+        macro_rules! put {
+            ($($table:ident),+) => {$(
+                if table == crate::tables::$table.name() {
+                    put_row(&transaction, crate::tables::$table, key, value)?;
+                }
+            )+};
+        }
+        put!(EVENTS, GAPS, KEYS);
+        each_of_register!(put);
+        self.transaction = Some(transaction);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.transaction.take().map_or(Ok(()), |transaction| Ok(transaction.commit()?))
+    }
+}
+
+fn put_row<K: Key + 'static, V: Value + 'static>(
+    transaction: &WriteTransaction,
+    table: TableDefinition<'_, K, V>,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), StoreError> {
+    transaction.open_table(table)?.insert(K::from_bytes(key), V::from_bytes(value))?;
+    Ok(())
+}

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 
 use common::damage::{
-    Chance, EVENTS, at_one_moment, damage, fill, in_memory, ledger, many, places, rows, stored,
+    Chance, EVENTS, apart, at_one_moment, damage, fill, in_memory, ledger, many, places, rows, stored,
 };
 use common::{KEY, open};
 use redb::{Database, TableDefinition};
@@ -280,6 +280,7 @@ fn every_entry_that_is_in_order_is_handed_out_on_the_way() {
     let verified = verify_each(folder.path(), KEY, None, |entry| seen.push(entry)).unwrap();
     assert_eq!(verified.last, Seq(30));
     assert_eq!(seen, open(folder.path()).entries(Seq(1), 100).unwrap());
+    drop(apart(folder.path()));
     let mut bytes = stored(folder.path())[20].1.clone();
     *bytes.last_mut().unwrap() ^= 1;
     put(folder.path(), 21, &bytes);

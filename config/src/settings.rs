@@ -100,6 +100,7 @@ pub struct Store {
     pub path: PathBuf,
     pub min_free_bytes: u64,
     pub key_file: Option<PathBuf>,
+    pub replaced_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

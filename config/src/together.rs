@@ -39,7 +39,8 @@ pub(crate) fn check(layers: &Layers) -> Vec<Problem> {
     problems.extend(ports(layers));
     problems.extend(not_less(layers, "auth.refresh_minutes", "auth.access_minutes"));
     problems.extend(not_less(layers, "retention.ledger_days", "retention.records_days"));
-    problems.extend(key_beside_data(layers));
+    let keys = ["store.key_file", "store.replaced_key_file"];
+    problems.extend(keys.into_iter().filter_map(|key| key_beside_data(layers, key)));
     problems.extend(topics(layers));
     problems
 }
@@ -110,15 +111,15 @@ fn not_less(layers: &Layers, key: &'static str, least: &'static str) -> Option<P
 
 /// A copy of the data folder must not hold the key that opens it. This sees what is written; what
 /// lies behind links and `..` is for whoever opens the folder.
-fn key_beside_data(layers: &Layers) -> Option<Problem> {
-    let (at, data) = (layers.sound("store.key_file")?, layers.sound("store.path")?);
+fn key_beside_data(layers: &Layers, key: &'static str) -> Option<Problem> {
+    let (at, data) = (layers.sound(key)?, layers.sound("store.path")?);
     let inside = plain_path(at.value.as_str()?).starts_with(plain_path(data.value.as_str()?));
     inside.then(|| {
         let fault = Fault::Disagrees {
             other: "store.path",
             why: "the key lies in the data folder, where a copy of the data would hold it".to_owned(),
         };
-        problem(at, "store.key_file", fault, "keep it elsewhere, such as \"/etc/rollcall/rollcall.key\"")
+        problem(at, key, fault, "keep it elsewhere, such as \"/etc/rollcall/rollcall.key\"")
     })
 }
 

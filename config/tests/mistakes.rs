@@ -180,8 +180,10 @@ fn periods_that_contradict_each_other_are_a_mistake() {
 #[test]
 fn the_sealing_key_may_not_lie_in_the_data_folder() {
     for file in ["data/key", "./data/key", "data/./key"] {
-        let said = complaints(&format!("store.key_file = \"{file}\""));
-        assert!(said.contains("store.key_file: disagrees with store.path"), "{file}: {said}");
+        for key in ["store.key_file", "store.replaced_key_file"] {
+            let said = complaints(&format!("{key} = \"{file}\""));
+            assert!(said.contains(&format!("{key}: disagrees with store.path")), "{file}: {said}");
+        }
     }
 }
 

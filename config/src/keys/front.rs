@@ -151,6 +151,12 @@ pub(super) const KEYS: &[Key] = &[
         "Sealing key, in a file outside the data folder. Not set: a systemd credential, or a key\nmade on the first start. Back it up apart from the data.",
     ),
     key(
+        "store.replaced_key_file",
+        Text(Form::FilePath),
+        unset("\"/etc/rollcall/rollcall.key.old\""),
+        "Sealing key that the one above replaces, for the first start under the new one. Take it out\nafterwards; keep the file as long as backups that were made under it.",
+    ),
+    key(
         "devices.require_binding",
         Flag,
         is("false"),

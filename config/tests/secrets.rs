@@ -135,7 +135,13 @@ const PASTED: &[&str] = &[
 
 #[test]
 fn a_key_pasted_where_a_path_belongs_is_refused_and_not_quoted() {
-    for key in ["http.tls_key", "store.key_file", "store.replaced_key_file", "store.path", "upstream.firestore.credentials_path"] {
+    for key in [
+        "http.tls_key",
+        "store.key_file",
+        "store.replaced_key_file",
+        "store.path",
+        "upstream.firestore.credentials_path",
+    ] {
         for pasted in PASTED {
             let said = complaints(&format!("{key} = \"{pasted}\""));
             assert!(said.contains(&format!("{key}: the text (not shown) looks like a key")), "{said}");

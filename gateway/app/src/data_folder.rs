@@ -1,13 +1,13 @@
 //! The data folder and the lock that one gateway holds on it.
 //!
 //! Promises: a folder that is made is for the gateway's user alone; while a [`DataFolder`] lives,
-//! no other gateway works in it, on whatever terms the other was started.
+//! no other gateway and no other command works in it, on whatever terms the other was started.
 //!
 //! Refuses: making missing parent folders (a typing error would start an empty campus); trusting a
 //! lock file's existence (the lock is the kernel's and goes with the process); following a link
 //! from inside the folder; and working where other users may write, for they could put one there.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Error, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -36,10 +36,38 @@ impl DataFolder {
     /// Makes the folder if need be, and takes its lock.
     ///
     /// # Errors
-    /// It cannot be made or written, others may write it, the sealing key lies in it, or another
+    /// It cannot be made or written, others may write it, a sealing key lies in it, or another
     /// gateway holds it.
-    pub(crate) fn open(path: &Path, key_file: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open<'k>(path: &Path, key_files: impl Iterator<Item = &'k PathBuf>) -> Result<Self> {
         let created = make(path)?;
+        match Self::take(path, key_files, created)? {
+            Taken::Free(folder) => Ok(folder),
+            Taken::Held { holder, .. } => bail!(
+                "another gateway{holder} is running on the data folder {}; stop it first",
+                path.display()
+            ),
+        }
+    }
+
+    /// Takes the lock of a folder that is there, or tells that somebody else has it.
+    ///
+    /// # Errors
+    /// As [`DataFolder::open`], or it is not there.
+    pub(crate) fn find<'k>(path: &Path, key_files: impl Iterator<Item = &'k PathBuf>) -> Result<Taken> {
+        if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            bail!(
+                "there is no data folder {}; name it with --data-dir, or the settings of the gateway with --config",
+                path.display()
+            );
+        }
+        Self::take(path, key_files, false)
+    }
+
+    fn take<'k>(
+        path: &Path,
+        mut key_files: impl Iterator<Item = &'k PathBuf>,
+        created: bool,
+    ) -> Result<Taken> {
         let shown = path.display();
         let about = match path.metadata() {
             Ok(about) => about,
@@ -63,7 +91,7 @@ impl DataFolder {
             Ok(whole) => whole,
             Err(error) => bail!("cannot find the data folder {shown}: {}", advise(&error)),
         };
-        if let Some(key_file) = key_file.filter(|key_file| lies_in(key_file, &whole)) {
+        if let Some(key_file) = key_files.find(|key_file| lies_in(key_file, &whole)) {
             bail!(
                 "the sealing key {} lies in the data folder {}, where a copy of the data would hold it; \
                  keep it elsewhere and set store.key_file",
@@ -71,9 +99,11 @@ impl DataFolder {
                 whole.display()
             );
         }
-        let lock = lock(path)?;
         let open_to_others = about.mode() & OTHERS != 0;
-        Ok(Self { path: whole, created, open_to_others, _lock: lock })
+        Ok(match lock(path)? {
+            Ok(lock) => Taken::Free(Self { path: whole, created, open_to_others, _lock: lock }),
+            Err(holder) => Taken::Held { path: whole, holder },
+        })
     }
 
     /// Where it is, from the root and without links.
@@ -86,10 +116,29 @@ impl DataFolder {
         self.created
     }
 
+    /// Takes it away again, if there is nothing in it.
+    pub(crate) fn unmake(self) {
+        let gone = fs::remove_file(self.path.join(LOCK)).and_then(|()| fs::remove_dir(&self.path));
+        if let Err(error) = gone {
+            tracing::debug!(%error, "the data folder stays");
+        }
+    }
+
     /// Whether other users of the box may look into it.
     pub(crate) fn open_to_others(&self) -> bool {
         self.open_to_others
     }
+}
+
+/// Whether nobody had the folder.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Free(DataFolder),
+    /// Somebody has it: ` (process 7)`, or nothing if that cannot be told.
+    Held {
+        path: PathBuf,
+        holder: String,
+    },
 }
 
 fn make(path: &Path) -> Result<bool> {
@@ -126,7 +175,8 @@ fn lies_in(file: &Path, folder: &Path) -> bool {
     whole.is_some_and(|whole| whole.starts_with(folder))
 }
 
-fn lock(folder: &Path) -> Result<File> {
+/// The lock, or who has it.
+fn lock(folder: &Path) -> Result<Result<File, String>> {
     let path = folder.join(LOCK);
     let mut file = match open_lock(&path) {
         Ok(file) => file,
@@ -140,13 +190,7 @@ fn lock(folder: &Path) -> Result<File> {
     }
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another gateway{} is running on the data folder {}; stop it first",
-                holder(&mut file),
-                folder.display()
-            )
-        }
+        Err(TryLockError::WouldBlock) => return Ok(Err(holder(&mut file))),
         Err(TryLockError::Error(error)) => {
             bail!("cannot lock {}: {}", path.display(), advise(&error));
         }
@@ -155,7 +199,7 @@ fn lock(folder: &Path) -> Result<File> {
     let written =
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     match written {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Ok(file)),
         Err(error) => bail!("cannot write {}: {}", path.display(), advise(&error)),
     }
 }

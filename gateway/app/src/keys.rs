@@ -2,10 +2,11 @@
 //!
 //! Promises: one root key, from `store.key_file`, from a systemd credential, or made on the first start in
 //! a file of its own beside the data folder, for this user alone. A key that was made has another name until
-//! there is a ledger under it, so that a first start may fail, or be cut off, and be tried again.
+//! there is a ledger under it, so that a first start may fail, or be cut off, and be tried again. Beside it
+//! the key that it replaces, if `store.replaced_key_file` names one.
 //!
 //! Refuses: printing it; making another one for a ledger that has one; beginning an empty campus where the
-//! ledger of a key is gone.
+//! ledger of a key is gone; making one for a command that only looks.
 
 use std::fs::{self, File, Metadata};
 use std::io::{Error, ErrorKind, Read as _};
@@ -13,8 +14,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use rollcall_config::reason;
-use rollcall_store::{RootKey, Store};
+use rollcall_config::{reason, settings};
+use rollcall_store::{Keyring, RootKey, Store};
 
 use crate::private_file;
 
@@ -23,6 +24,9 @@ const CREDENTIAL: &str = "rollcall.key";
 const BYTES: usize = RootKey::BYTES;
 /// The ledger's file, as the store names it; a test holds the two together.
 const LEDGER: &str = "ledger.redb";
+/// The settings that name key files.
+const CURRENT: &str = "store.key_file";
+const REPLACED: &str = "store.replaced_key_file";
 
 /// Who looks after a key file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,15 +94,12 @@ pub(crate) fn load(
     data: &Path,
     random: impl FnOnce(&mut [u8]) -> Result<()>,
 ) -> Result<Found> {
-    if let Some(path) = key_file {
-        return read(path, Keeper::Owner).map(Found::from);
-    }
-    if let Some(path) = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists()) {
-        return read(&path, Keeper::Systemd).map(Found::from);
+    if let Some(key) = named(key_file, credentials)? {
+        return Ok(key.into());
     }
     let path = beside(data, ".key")?;
     if path.exists() {
-        let key = read(&path, Keeper::Owner)?;
+        let key = read(&path, Keeper::Owner, CURRENT)?;
         if ledger_is_gone(data) {
             bail!(
                 "the sealing key {} is there, but the ledger in {} is gone; put the ledger back, or delete the key file and the data folder to begin anew",
@@ -120,14 +121,77 @@ pub(crate) fn load(
         }
         make(&pending, random)?;
     }
-    let root = read(&pending, Keeper::Owner)?;
+    let root = read(&pending, Keeper::Owner, CURRENT)?;
     Ok(Found { root, pending: Some(Pending { lies_at: pending, belongs_at: path }) })
+}
+
+/// The key that somebody said where to find.
+fn named(key_file: Option<&Path>, credentials: Option<&Path>) -> Result<Option<RootKey>> {
+    if let Some(path) = key_file {
+        return read(path, Keeper::Owner, CURRENT).map(Some);
+    }
+    let credential = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
+    credential.map(|path| read(&path, Keeper::Systemd, CURRENT)).transpose()
+}
+
+/// The keys of a ledger that is there or is to be brought back; none is made, and the folder need not exist.
+///
+/// # Errors
+/// There is no key, or it cannot be read. The message says where it should be.
+pub(crate) fn of_ledger(store: &settings::Store, data: &Path) -> Result<Keyring> {
+    let credentials = credentials();
+    let root = match named(store.key_file.as_deref(), credentials.as_deref())? {
+        Some(root) => root,
+        None => {
+            let path = beside(data, ".key")?;
+            // Until the gateway has said that it runs, the key is still called this.
+            let found = [path.clone(), beside(data, ".key.pending")?].into_iter().find(|path| path.exists());
+            let Some(found) = found else {
+                bail!(
+                    "the sealing key is missing: there is no {}; put it back, or name it with {CURRENT}",
+                    path.display()
+                );
+            };
+            read(&found, Keeper::Owner, CURRENT)?
+        }
+    };
+    ring(store, root)
+}
+
+/// The key, and beside it the one that it replaces.
+///
+/// # Errors
+/// A replaced key was named and cannot be read.
+pub(crate) fn ring(store: &settings::Store, root: RootKey) -> Result<Keyring> {
+    let ring = Keyring::new(root);
+    match &store.replaced_key_file {
+        Some(path) => Ok(ring.replacing(read(path, Keeper::Owner, REPLACED)?)),
+        None => Ok(ring),
+    }
+}
+
+/// Where systemd puts what the unit hands to the service.
+pub(crate) fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+/// The key files that the settings name.
+pub(crate) fn files(store: &settings::Store) -> impl Iterator<Item = &PathBuf> {
+    store.key_file.iter().chain(&store.replaced_key_file)
 }
 
 /// `data` -> `data.key` in the same folder: outside the data, so that a copy of the data is not a copy of
 /// the key.
 fn beside(data: &Path, ending: &str) -> Result<PathBuf> {
-    let data = fs::canonicalize(data).with_context(|| format!("cannot find {}", data.display()))?;
+    let whole = fs::canonicalize(data).or_else(|error| match data.file_name() {
+        // Not there yet; the folder above it is.
+        Some(name) if error.kind() == ErrorKind::NotFound => {
+            let above = data.parent().filter(|above| !above.as_os_str().is_empty());
+            Ok(fs::canonicalize(above.unwrap_or(Path::new(".")))?.join(name))
+        }
+        _ => Err(error),
+    });
+    let data = whole.with_context(|| format!("cannot find {}", data.display()))?;
     let mut name = data.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     Ok(data.with_file_name(name))
@@ -138,11 +202,11 @@ fn ledger_is_gone(data: &Path) -> bool {
     !Store::is_in(data) || fs::metadata(data.join(LEDGER)).is_ok_and(|about| about.len() == 0)
 }
 
-fn read(path: &Path, keeper: Keeper) -> Result<RootKey> {
+fn read(path: &Path, keeper: Keeper, setting: &str) -> Result<RootKey> {
     let shown = path.display();
     let (about, bytes) = match content(path) {
         Ok(content) => content,
-        Err(error) => bail!("cannot read the key file {shown}: {}", advise(&error)),
+        Err(error) => bail!("cannot read the key file {shown}: {}", advise(&error, setting)),
     };
     if keeper == Keeper::Owner && about.mode() & 0o077 != 0 {
         bail!("other users may read the key file {shown}; run chmod 600 on it");
@@ -169,13 +233,13 @@ fn content(path: &Path) -> Result<(Metadata, Vec<u8>), Error> {
 }
 
 /// What is the matter, and what to do.
-fn advise(error: &Error) -> String {
+fn advise(error: &Error, setting: &str) -> String {
     match error.kind() {
         ErrorKind::NotFound => {
-            "there is no such file; restore it from where you keep it, or correct store.key_file".to_owned()
+            format!("there is no such file; restore it from where you keep it, or correct {setting}")
         }
-        ErrorKind::IsADirectory => "it is a folder; set store.key_file to the file itself".to_owned(),
-        ErrorKind::InvalidInput => "it is not a regular file; set store.key_file to one".to_owned(),
+        ErrorKind::IsADirectory => format!("it is a folder; set {setting} to the file itself"),
+        ErrorKind::InvalidInput => format!("it is not a regular file; set {setting} to one"),
         ErrorKind::PermissionDenied => {
             "permission denied; make it the gateway's user's own (chown), for that user alone (chmod 600)"
                 .to_owned()
@@ -321,7 +385,7 @@ mod tests {
         fs::create_dir(folder.path().join("folder")).unwrap();
         assert!(named("folder").ends_with("it is a folder; set store.key_file to the file itself"));
         assert!(named("nowhere").contains("there is no such file; restore it"));
-        let denied = advise(&ErrorKind::PermissionDenied.into());
+        let denied = advise(&ErrorKind::PermissionDenied.into(), CURRENT);
         assert!(denied.contains("chown") && denied.contains("chmod 600"), "{denied}");
     }
 
@@ -334,5 +398,37 @@ mod tests {
             fs::write(&named, vec![7; length]).unwrap();
             assert!(load(Some(&named), None, folder.path(), bytes(1)).is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn a_command_finds_the_key_of_a_folder_that_is_not_there_and_makes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, store) = (folder.path().join("data"), settings("path = \"data\""));
+        let error = of_ledger(&store, &data).unwrap_err().to_string();
+        assert!(error.contains("the sealing key is missing") && error.contains("data.key;"), "{error}");
+        assert_eq!(names(folder.path()), [""; 0]);
+        put(&folder.path().join("data.key"), 0o600);
+        of_ledger(&store, &data).unwrap();
+    }
+
+    #[test]
+    fn a_replaced_key_is_named_by_its_own_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join("old");
+        let store = settings(&format!("replaced_key_file = {old:?}"));
+        let error = ring(&store, RootKey::new([7; BYTES])).unwrap_err().to_string();
+        assert!(error.ends_with("or correct store.replaced_key_file"), "{error}");
+        put(&old, 0o600);
+        let ring = format!("{:?}", ring(&store, RootKey::new([8; BYTES])).unwrap());
+        assert_eq!(ring.matches("RootKey").count(), 2, "{ring}");
+    }
+
+    fn settings(store: &str) -> settings::Store {
+        let source =
+            rollcall_config::Source::new("test".as_ref(), format!("[store]\n{store}\n").into_bytes());
+        rollcall_config::load_source(&source, &rollcall_config::Environment::default())
+            .unwrap()
+            .settings
+            .store
     }
 }

@@ -9,6 +9,8 @@ mod check_config;
 mod cli;
 mod clock;
 mod completions;
+mod control;
+mod data;
 mod data_folder;
 mod exit;
 mod gateway;
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use rollcall_config::Environment;
 
-use crate::cli::{Cli, Command, Unbuilt};
+use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 
 /// Scans are many small pieces of memory that one thread makes and another lets go.
@@ -40,7 +42,14 @@ fn main() -> ExitCode {
         Command::Demo => run::demo(),
         Command::CheckConfig(_) => check_config::check_config(&place.config_file(), &environment()),
         Command::Completions { shell } => completions::completions(shell),
-        Command::Unbuilt(unbuilt) => not_built(&unbuilt),
+        Command::Backup { file, .. } => data::backup(&file, &place, &environment()),
+        Command::Restore { file, force, .. } => data::restore(&file, force, &place, &environment()),
+        Command::Verify { rebuild, .. } => data::verify(rebuild, &place, &environment()),
+        Command::Export(export) => match export.style() {
+            Ok(style) => data::export(&export, style, &place, &environment()),
+            Err(name) => not_built(name),
+        },
+        Command::Unbuilt(unbuilt) => not_built(&unbuilt.name()),
     };
     exit.into()
 }
@@ -66,8 +75,7 @@ fn usage(answer: &clap::Error) -> ExitCode {
     .into()
 }
 
-fn not_built(command: &Unbuilt) -> Exit {
-    let name = command.name();
+fn not_built(name: &str) -> Exit {
     output::complain(&format!("rollcall {name} is not built yet; rollcall --help marks what is not"));
     Exit::NotBuilt
 }

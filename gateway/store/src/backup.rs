@@ -9,6 +9,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -82,8 +83,12 @@ pub fn backup_with(
 ) -> Result<Backup, StoreError> {
     let path = folder.join(EVIDENCE);
     let evidence = (extent == Extent::WithEvidence).then_some(Source::Closed(&path));
-    of(&Ledger::open_unchanged(folder, &keys.into())?, evidence, target, at)
+    let ledger = Ledger::open_unchanged(folder, &keys.into())?;
+    of(&ledger, evidence, target, at, &mut |_| ControlFlow::Continue(()))
 }
+
+/// Is told how many bytes are on disk, again and again, and may end the work.
+pub(crate) type Watch<'w> = &'w mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// Where evidence is read from.
 #[derive(Clone, Copy)]
@@ -98,6 +103,7 @@ pub(crate) fn of(
     evidence: Option<Source<'_>>,
     target: &Path,
     at: Moment,
+    watch: Watch<'_>,
 ) -> Result<Backup, StoreError> {
     let writing = |error: io::Error| StoreError::Backup { path: target.to_owned(), what: error.to_string() };
     if target.exists() {
@@ -108,7 +114,7 @@ pub(crate) fn of(
     let part = PathBuf::from(part);
     // It holds what identifies people.
     let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
-    let file = Paced { file: options.map_err(writing)?, unsynced: 0 };
+    let file = Paced { file: options.map_err(writing)?, unsynced: 0, synced: 0, watch };
     let backup = caught(|| write(ledger, evidence, file, at, &writing));
     let named = backup.and_then(|backup| {
         fs::rename(&part, target).map_err(writing)?;
@@ -126,7 +132,7 @@ pub(crate) fn of(
 fn write(
     ledger: &Ledger,
     evidence: Option<Source<'_>>,
-    file: Paced,
+    file: Paced<'_>,
     at: Moment,
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<Backup, StoreError> {
@@ -153,7 +159,7 @@ fn write(
 /// Tells how many items it has.
 fn write_evidence(
     source: Source<'_>,
-    out: &mut Writer<Paced>,
+    out: &mut Writer<Paced<'_>>,
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<u64, StoreError> {
     let copy = |read: &ReadTransaction| {
@@ -173,7 +179,7 @@ fn write_evidence(
 
 fn copy_entries(
     now: &Now,
-    out: &mut Writer<Paced>,
+    out: &mut Writer<Paced<'_>>,
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<u64, StoreError> {
     let mut count = 0;
@@ -191,7 +197,7 @@ fn copy_out<K: Key + 'static, V: Value + 'static>(
     read: &ReadTransaction,
     definition: TableDefinition<'static, K, V>,
     prefix: &str,
-    out: &mut Writer<Paced>,
+    out: &mut Writer<Paced<'_>>,
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<u64, StoreError> {
     let table = match read.open_table(definition) {
@@ -210,18 +216,24 @@ fn copy_out<K: Key + 'static, V: Value + 'static>(
 }
 
 /// A file of which only so much is ever on its way to the disk.
-struct Paced {
+struct Paced<'w> {
     file: File,
     unsynced: usize,
+    synced: u64,
+    watch: Watch<'w>,
 }
 
-impl Write for Paced {
+impl Write for Paced<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.unsynced += written;
         if self.unsynced >= SYNC_AFTER {
             self.file.sync_data()?;
+            self.synced += u64::try_from(self.unsynced).unwrap_or_default();
             self.unsynced = 0;
+            if (self.watch)(self.synced).is_break() {
+                return Err(io::Error::other("it was ended before it was through"));
+            }
         }
         Ok(written)
     }

@@ -45,14 +45,14 @@ pub enum StoreError {
         "there is no sealing key, and the backup {path} does not hold it: bring the key back that the ledger was written with"
     )]
     NoKey { path: PathBuf },
-    #[error("{path} is there already: to replace it, say so (it is kept under another name)")]
+    #[error("{path} is there already: to replace it, say --force (it is kept under another name)")]
     IsThere { path: PathBuf },
     #[error(
         "a row of the register ({table}) is damaged, or was put there from somewhere else; restore a backup"
     )]
     Row { table: String },
     #[error(
-        "the ledger is sealed with another key, whose fingerprint is {wanted}; put that key back, or name it as the one that was replaced"
+        "the ledger is sealed with another key, whose fingerprint is {wanted}; put that key back, or name it with store.replaced_key_file"
     )]
     OtherKey { wanted: Fingerprint },
     #[error("the ledger's row of keys is missing or damaged; restore a backup")]
@@ -81,6 +81,8 @@ pub enum StoreError {
     DamagedEvidence,
     #[error("the file holds something else, or was written by another version")]
     NotEvidence,
+    #[error("it was ended before it was through")]
+    Ended,
     #[error("a part of the store panicked; it is opened anew, please report this")]
     Panicked,
     #[error("cannot start a thread of the store: {0}")]

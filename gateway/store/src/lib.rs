@@ -44,6 +44,7 @@ pub mod views;
 mod waiting;
 mod writer;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -226,8 +227,37 @@ impl Store {
     /// # Errors
     /// As [`Store::backup`]; or the evidence cannot be read.
     pub fn backup_with(&self, target: &Path, at: Moment, extent: Extent) -> Result<Backup, StoreError> {
+        self.backup_watched(target, at, extent, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same; `watch` is told how many bytes are on disk, and may end the work, which leaves nothing.
+    ///
+    /// # Errors
+    /// As [`Store::backup_with`], and it was ended.
+    pub fn backup_watched(
+        &self,
+        target: &Path,
+        at: Moment,
+        extent: Extent,
+        watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Backup, StoreError> {
         let evidence = (extent == Extent::WithEvidence).then_some(backup::Source::Open(&self.evidence));
-        backup::of(&self.ledger, evidence, target, at)
+        backup::of(&self.ledger, evidence, target, at, watch)
+    }
+
+    /// Walks the chain up to what is its end now while appends go on; if asked to, also makes the views anew
+    /// in `scratch`, an empty folder, as far as they are shown now, and compares. `watch` is told how many
+    /// entries of how many were looked at, and may end the work. Pages of the files are looked at only where
+    /// an entry or a row lies; [`verify`] looks at all of them.
+    ///
+    /// # Errors
+    /// The ledger is damaged, a file cannot be read or written, or it was ended.
+    pub fn verify(
+        &self,
+        scratch: Option<&Path>,
+        watch: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Verified, StoreError> {
+        verify::of_open(&self.ledger, &self.views, scratch, watch)
     }
 
     /// What the ledger is known to have lost.

@@ -3,12 +3,13 @@
 //! Promises: every entry of the ledger is looked at, and the first that is damaged, missing or not the one
 //! that was written is named; every page of the file is looked at; what the ledger lost earlier is named;
 //! the views are compared, row by row and as far as they are, with views made anew; of what is looked at in
-//! a real folder nothing is changed.
+//! a real folder nothing is changed; an open store goes on meanwhile, and its writer waits for nothing.
 //!
 //! Refuses: mending. Views that differ are made anew by deleting their file, damaged ones by the next start;
 //! a ledger is salvaged.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use rollcall_domain::event::Entry;
@@ -21,7 +22,7 @@ use crate::gaps::Gap;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::{Look, look_at};
-use crate::views::{Kept, ViewsFile, difference};
+use crate::views::{Kept, Views, ViewsFile, difference, heads};
 
 /// How many entries are folded at a time.
 const AT_ONCE: usize = 16_384;
@@ -125,7 +126,7 @@ fn compare(ledger: &Ledger, place: &Place, scratch: &Place) -> Result<Option<Str
         Err(error) => return if_damaged(error),
     };
     // No further than those that are there: what would be folded into them now could cover a difference.
-    let anew = made_anew(ledger, scratch, kept.head())?;
+    let anew = made_anew(ledger, scratch, (kept.head(), kept.head()), &mut |_| ControlFlow::Continue(()))?;
     let compared = caught(|| {
         // Those that have seen nothing yet need not say so, but these do.
         kept.commit(kept.head(), true)?;
@@ -145,10 +146,85 @@ fn if_damaged(error: StoreError) -> Result<Option<String>, StoreError> {
     Ok(Some("views.redb cannot be read: it is damaged".to_owned()))
 }
 
-/// Views made anew, as far as `to`, which is in the ledger.
-fn made_anew(ledger: &Ledger, scratch: &Place, to: Head) -> Result<ViewsFile, StoreError> {
+/// What an open store has, up to what is its end now.
+pub(crate) fn of_open(
+    ledger: &Ledger,
+    views: &Views,
+    scratch: Option<&Path>,
+    watch: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Verified, StoreError> {
+    caught(|| {
+        let (to, rounds) = (ledger.end()?, if scratch.is_some() { 2 } else { 1 });
+        let all = to.0.saturating_mul(rounds);
+        let mut head = Head::START;
+        loop {
+            // In steps, so that between two of them nothing is held on to.
+            let next = ledger.walk_some(head, AT_ONCE, drop)?;
+            let is_end = next == head || next.last >= to;
+            head = next;
+            go_on(watch(head.last.0.min(to.0), all))?;
+            if is_end {
+                break;
+            }
+        }
+        let gaps = ledger.gaps()?;
+        let mut watch = |done: u64| watch(to.0.saturating_add(done).min(all), all);
+        let difference = match scratch {
+            None => None,
+            Some(scratch) => compare_open(ledger, views, &scratch.into(), &mut watch)?,
+        };
+        Ok(Verified { last: to, gaps, difference })
+    })
+}
+
+/// The first difference between what is shown now and views that are made anew.
+fn compare_open(
+    ledger: &Ledger,
+    views: &Views,
+    scratch: &Place,
+    watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Option<String>, StoreError> {
+    let kept = views.now();
+    let (head, parts) = match heads(&kept) {
+        Ok(heads) => heads,
+        Err(error) => return if_damaged(error),
+    };
+    if head == Head::START {
+        return Ok(None);
+    }
+    let anew = made_anew(ledger, scratch, (head, parts), watch)?;
+    let compared = caught(|| difference(&kept, &anew.snapshot()?));
+    let_go(anew);
+    compared.or_else(if_damaged)
+}
+
+/// Views made anew, as far as the first of `to`, with the rows of campus and office as they were at the
+/// second; both are in the ledger.
+fn made_anew(
+    ledger: &Ledger,
+    scratch: &Place,
+    to: (Head, Head),
+    watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<ViewsFile, StoreError> {
     // What was left there before is of no use.
     let mut file = ViewsFile::open(scratch, |head| Ok(head == Head::START))?;
+    let (all, parts) = to;
+    if parts != Head::START || all == parts {
+        bring(&mut file, ledger, (parts, true), watch)?;
+    }
+    if all != parts {
+        bring(&mut file, ledger, (all, false), watch)?;
+    }
+    Ok(file)
+}
+
+/// Folds in what comes up to `to`; lasting commits write campus and office, too.
+fn bring(
+    file: &mut ViewsFile,
+    ledger: &Ledger,
+    (to, lasting): (Head, bool),
+    watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     loop {
         let mut entries = Vec::new();
         let keep = |entry: Entry| entries.extend((entry.seq <= to.last).then_some(entry));
@@ -156,9 +232,14 @@ fn made_anew(ledger: &Ledger, scratch: &Place, to: Head) -> Result<ViewsFile, St
         let end = if end.last < to.last { end } else { to };
         let latest = file.snapshot()?;
         file.fold(&latest, &entries)?;
-        file.commit(end, true)?;
+        file.commit(end, lasting)?;
+        go_on(watch(end.last.0))?;
         if end == to {
-            return Ok(file);
+            return Ok(());
         }
     }
+}
+
+fn go_on(told: ControlFlow<()>) -> Result<(), StoreError> {
+    if told.is_break() { Err(StoreError::Ended) } else { Ok(()) }
 }

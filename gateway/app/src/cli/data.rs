@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Place;
 use super::values::{broker, day};
+use crate::data::export::Style;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
@@ -61,7 +62,8 @@ impl Import {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  rollcall export records --format csv --from 2026-09-01 --class CS-101 > records.csv"
+    long_about = "Writes the ledger to standard output, entry by entry, as it is at the start of the command; also while the gateway runs. A scan carries the device's own id for it. Names of people are not in the ledger.\n\nDays are those of the campus's time zone, and count by when an entry was written.",
+    after_help = "Example:\n  rollcall export ledger --format csv --from 2026-09-01 --class CS-101 > ledger.csv"
 )]
 pub(crate) struct Export {
     #[arg(value_enum, value_name = "WHAT")]
@@ -70,13 +72,13 @@ pub(crate) struct Export {
     format: Format,
     /// First day, such as 2026-09-01
     #[arg(long, value_name = "DATE", value_parser = day)]
-    from: Option<Date>,
+    pub(crate) from: Option<Date>,
     /// Last day, included
     #[arg(long, value_name = "DATE", value_parser = day)]
-    to: Option<Date>,
+    pub(crate) to: Option<Date>,
     /// Code of the one class wanted
     #[arg(long, value_name = "CODE", value_parser = Code::parse)]
-    class: Option<Code>,
+    pub(crate) class: Option<Code>,
     #[command(flatten)]
     pub(super) place: Place,
 }
@@ -94,21 +96,43 @@ impl Export {
             _ => Ok(()),
         }
     }
+
+    /// How the ledger is to look.
+    ///
+    /// # Errors
+    /// What is asked for is not built; this is its name.
+    pub(crate) fn style(&self) -> Result<Style, &'static str> {
+        match (self.what, self.format) {
+            (Exported::Ledger, Format::Jsonl) => Ok(Style::Jsonl),
+            (Exported::Ledger, Format::Csv) => Ok(Style::Csv),
+            (Exported::Ledger, Format::Xlsx) => Err("export ledger --format xlsx"),
+            (Exported::Records, _) => Err("export records"),
+            (Exported::Sessions, _) => Err("export sessions"),
+            (Exported::Students, _) => Err("export students"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Exported {
-    Records,
-    Sessions,
-    Students,
+    /// Every entry of the ledger
     Ledger,
+    /// (not built yet)
+    Records,
+    /// (not built yet)
+    Sessions,
+    /// (not built yet)
+    Students,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
-    Csv,
-    Xlsx,
+    /// A line of JSON for each row
     Jsonl,
+    /// Comma separated values, with a line of names first
+    Csv,
+    /// (not built yet)
+    Xlsx,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use rollcall_config::ConfigFile;
 
+pub(crate) use data::Export;
 pub(crate) use unbuilt::Unbuilt;
 
 const EXAMPLES: &str = "\
@@ -89,6 +90,47 @@ pub(crate) enum Command {
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
+    /// Copy the data to one file, also while the gateway runs
+    #[command(
+        long_about = "Writes ledger, register and keys of the ledger to one file, as they are at one moment. A gateway that runs on the data folder writes it, as its own user, and goes on meanwhile.\n\nThe sealing key is not in the file, and without it the backup cannot be restored. Evidence is not in it either.",
+        after_help = "Example:\n  rollcall backup /var/backups/rollcall/2026-11-21.rollcall-backup"
+    )]
+    Backup {
+        /// File to write; must not exist
+        #[arg(value_name = "F")]
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Bring back the data of a backup
+    #[command(
+        long_about = "Makes the ledger of the data folder anew from a backup, once that was checked to its end. No gateway may be running on the folder. A ledger that is there is replaced only with --force, and kept under another name.\n\nThe sealing key that the backup was made under has to be there.",
+        after_help = "Example:\n  rollcall restore /var/backups/rollcall/2026-11-21.rollcall-backup --data-dir /var/lib/rollcall"
+    )]
+    Restore {
+        /// File that `rollcall backup` wrote
+        #[arg(value_name = "F")]
+        file: PathBuf,
+        /// Replace the ledger that is there
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Walk the ledger's chain; exit code 1 if something is not as it was written
+    #[command(
+        long_about = "Checks that every entry of the ledger is as it was written, by the chain that holds them together, and names the first that is not. With a gateway on the data folder that gateway looks, and goes on meanwhile; without one every page of the file is looked at, too.",
+        after_help = "Example:\n  rollcall verify --rebuild --data-dir /var/lib/rollcall"
+    )]
+    Verify {
+        /// Also recompute every view and compare; names the first difference
+        #[arg(long)]
+        rebuild: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write the ledger to standard output; records, sessions and students are not built yet
+    Export(Export),
     #[command(flatten)]
     Unbuilt(Unbuilt),
 }
@@ -135,7 +177,7 @@ impl Cli {
         let Some(command) = self.command else {
             return Ok((Command::Run(Place::default()), self.place));
         };
-        if let Command::Unbuilt(Unbuilt::Export(export)) = &command {
+        if let Command::Export(export) = &command {
             export.check().map_err(|why| Self::command().error(ErrorKind::ValueValidation, why))?;
         }
         let takes_data_dir = !matches!(command, Command::CheckConfig(_));
@@ -161,6 +203,10 @@ impl Command {
             Self::Run(place) => Some(place.clone()),
             Self::CheckConfig(Config { config }) => Some(Place { config: config.clone(), data_dir: None }),
             Self::Demo | Self::Completions { .. } => None,
+            Self::Backup { place, .. } | Self::Restore { place, .. } | Self::Verify { place, .. } => {
+                Some(place.clone())
+            }
+            Self::Export(export) => Some(export.place.clone()),
             Self::Unbuilt(unbuilt) => unbuilt.place().cloned(),
         }
     }
@@ -172,6 +218,10 @@ impl Command {
             Self::Demo => "demo".to_owned(),
             Self::CheckConfig(_) => "check-config".to_owned(),
             Self::Completions { .. } => "completions".to_owned(),
+            Self::Backup { .. } => "backup".to_owned(),
+            Self::Restore { .. } => "restore".to_owned(),
+            Self::Verify { .. } => "verify".to_owned(),
+            Self::Export(_) => "export".to_owned(),
             Self::Unbuilt(unbuilt) => unbuilt.name(),
         }
     }

@@ -3,12 +3,10 @@
 //! Promises: a command is marked in the help, and refused with exit code 4, if and only if it
 //! stands here. Whoever builds one moves it to [`super::Command`].
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 
 use super::Place;
-use super::data::{Export, Import, Simulate};
+use super::data::{Import, Simulate};
 use super::people::{Device, User};
 
 #[derive(Debug, Subcommand)]
@@ -28,35 +26,6 @@ pub(crate) enum Unbuilt {
     /// Read rosters and timetables
     #[command(subcommand)]
     Import(Import),
-    /// Write records, sessions, students or the ledger to standard output
-    Export(Export),
-    /// Copy the data of a running gateway to one file
-    Backup {
-        /// File to write; must not exist
-        #[arg(value_name = "F")]
-        file: PathBuf,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Bring back the data of a backup
-    Restore {
-        /// File that `rollcall backup` wrote
-        #[arg(value_name = "F")]
-        file: PathBuf,
-        /// Overwrite the data that is there
-        #[arg(long)]
-        force: bool,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Walk the ledger's chain; exit code 1 at the first difference
-    Verify {
-        /// Also recompute every view and compare
-        #[arg(long)]
-        rebuild: bool,
-        #[command(flatten)]
-        place: Place,
-    },
     /// Be many terminals, and measure how fast scans are acknowledged
     Simulate(Simulate),
     /// Check clock, disk, ports, certificates, permissions and upstream; exit code 1 if something is wrong
@@ -75,14 +44,10 @@ impl Unbuilt {
     /// The place given behind the command; `None` if it takes none.
     pub(super) fn place(&self) -> Option<&Place> {
         match self {
-            Self::Doctor(place)
-            | Self::Backup { place, .. }
-            | Self::Restore { place, .. }
-            | Self::Verify { place, .. } => Some(place),
+            Self::Doctor(place) => Some(place),
             Self::User(user) => Some(user.place()),
             Self::Device(device) => Some(device.place()),
             Self::Import(import) => Some(import.place()),
-            Self::Export(export) => Some(&export.place),
             Self::Init { .. } | Self::Simulate(_) | Self::Openapi => None,
         }
     }
@@ -94,10 +59,6 @@ impl Unbuilt {
             Self::User(user) => format!("user {}", user.name()),
             Self::Device(device) => format!("device {}", device.name()),
             Self::Import(import) => format!("import {}", import.name()),
-            Self::Export(_) => "export".to_owned(),
-            Self::Backup { .. } => "backup".to_owned(),
-            Self::Restore { .. } => "restore".to_owned(),
-            Self::Verify { .. } => "verify".to_owned(),
             Self::Simulate(_) => "simulate".to_owned(),
             Self::Doctor(_) => "doctor".to_owned(),
             Self::Openapi => "openapi".to_owned(),

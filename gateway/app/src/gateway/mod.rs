@@ -1,6 +1,7 @@
 //! The gateway's parts, joined.
 //!
-//! Promises: everything is started, or the start fails and the process is to end; [`Gateway::stop`] ends
+//! Promises: everything is started, or the start fails and the process is to end, but for the socket of
+//! commands, which not every file system has; [`Gateway::stop`] ends
 //! the ways in first, then what is sent out, then the store: when it returns, what was queued is on disk and
 //! the files are closed, whoever still holds on to the store.
 //!
@@ -13,6 +14,7 @@ mod ledger;
 mod listen;
 mod mqtt;
 mod random;
+mod upgrade;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -34,6 +36,8 @@ use rollcall_store::{Commit, Credential, Place, Store};
 use self::http::Http;
 use self::mqtt::Mqtt;
 use self::upstream::Portal;
+use crate::control::Control;
+use crate::data::clear_scratch;
 use crate::keys;
 
 pub(crate) use self::random::{device_secret as new_secret, password as new_password};
@@ -51,6 +55,8 @@ pub(crate) struct Gateway {
     http: Http,
     mqtt: Mqtt,
     portal: Option<Portal>,
+    /// Absent where the file system has no sockets.
+    control: Option<Control>,
     /// The first account is still to be made, with its password shown on the terminal.
     introduces: bool,
 }
@@ -73,19 +79,21 @@ impl Gateway {
         data: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
         let found = keys::load(
             settings.store.key_file.as_deref(),
-            credentials.as_deref().map(Path::new),
+            keys::credentials().as_deref(),
             data,
             random::fill,
         )?;
+        let ring = keys::ring(&settings.store, found.root())?;
+        upgrade::undo_unfinished(data, &ring, clock.as_ref())?;
         let metrics = Metrics::new().context("cannot set up the metrics")?;
         let counted = metrics.clone();
         let on_commit = move |Commit { entries, took, last }| counted.committed(entries, took, last.0);
         let place = Place::from(data).keeping_free(settings.store.min_free_bytes);
-        let store = Arc::new(Store::open(place, found.root(), Arc::clone(&clock), Box::new(on_commit))?);
+        let store = Arc::new(Store::open(place, ring, Arc::clone(&clock), Box::new(on_commit))?);
         let keys = found.settle()?;
+        upgrade::remark_replaced(&settings.store, &store);
         store.evidence().set_limits(limits(settings));
         let given = environment.admin_password.as_ref().map(Secret::reveal);
         let introduces = first_admin::ensure(&store, &store.pseudonyms(), data, given).await?;
@@ -107,7 +115,7 @@ impl Gateway {
             store: Arc::clone(&store),
             commands: supervisor.clone().recipient(),
             watches: supervisor.recipient(),
-            clock,
+            clock: Arc::clone(&clock),
             metrics,
             pseudonyms: store.pseudonyms(),
             token_key: keys.tokens(),
@@ -116,7 +124,8 @@ impl Gateway {
         })
         .context("cannot start the API")?;
         let http = Http::start(api, settings.http.listen)?;
-        Ok(Gateway { store, http, mqtt, portal, introduces })
+        let control = start_control(data, &store, clock);
+        Ok(Gateway { store, http, mqtt, portal, control, introduces })
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
@@ -159,6 +168,11 @@ impl Gateway {
 
     /// Ends every part, finishing what was acknowledged.
     pub(crate) async fn stop(self) {
+        if let Some(control) = self.control
+            && let Err(error) = tokio::task::spawn_blocking(|| control.stop()).await
+        {
+            tracing::error!(%error, "the control socket did not close in order");
+        }
         self.mqtt.stop().await;
         self.http.stop().await;
         if let Some(portal) = self.portal {
@@ -168,6 +182,22 @@ impl Gateway {
         let store = self.store;
         if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
             tracing::error!(%error, "the store did not close in order");
+        }
+    }
+}
+
+/// The socket for commands on this box. A campus is not to stand still for want of it.
+fn start_control(data: &Path, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Option<Control> {
+    clear_scratch(data);
+    match Control::start(data.to_owned(), Arc::clone(store), clock) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "commands such as rollcall backup cannot reach this gateway; stop it for them"
+            );
+            None
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn try_demo() -> Result<()> {
         environment.admin_password = Some(Secret::new(people.admin.clone()));
         let loaded = settings(&environment)?;
         let _log = logging::start(loaded.settings.log.level)?;
-        let folder = DataFolder::open(&place.path().join("data"), None)?;
+        let folder = DataFolder::open(&place.path().join("data"), [].iter())?;
         let gateway =
             Gateway::start(&loaded.settings, &environment, folder.path(), Arc::clone(&clock)).await?;
         let (mut sample, devices) = seed(&gateway, &loaded, &people, clock.as_ref()).await?;

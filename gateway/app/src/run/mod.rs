@@ -25,7 +25,7 @@ use crate::clock::RealClock;
 use crate::data_folder::DataFolder;
 use crate::exit::Exit;
 use crate::gateway::{Addresses, Gateway};
-use crate::{logging, output};
+use crate::{keys, logging, output};
 
 /// Runs the gateway until it is told to stop.
 pub(crate) fn run(place: &Place, environment: Environment) -> Exit {
@@ -60,7 +60,7 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
         let log = logging::start(loaded.settings.log.level)?;
         let store = &loaded.settings.store;
         let path = place.data_dir.as_ref().unwrap_or(&store.path);
-        let folder = DataFolder::open(path, store.key_file.as_deref())?;
+        let folder = DataFolder::open(path, keys::files(store))?;
         announce(&environment, &loaded, &folder);
         let settings = &loaded.settings;
         let gateway = Gateway::start(settings, &environment, folder.path(), Arc::clone(&clock)).await?;
@@ -79,7 +79,7 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
 }
 
 /// Settings problems, as the one line that a start may say.
-fn one_line(file: &ConfigFile, problems: &Problems) -> anyhow::Error {
+pub(crate) fn one_line(file: &ConfigFile, problems: &Problems) -> anyhow::Error {
     let first = problems.iter().next().map(ToString::to_string).unwrap_or_default();
     let command = match file {
         ConfigFile::IfPresent(_) => "rollcall check-config".to_owned(),

@@ -6,9 +6,19 @@ use std::fmt::Debug;
 
 use redb::{Key, ReadOnlyTable, ReadableTable as _, Value};
 
+use super::rows::{PARTS_PLACE, Place, value};
 use super::snapshot::Snapshot;
-use super::tables::each;
+use super::tables::{META, each};
 use crate::error::StoreError;
+use crate::ledger::Head;
+
+/// How far the views are, and how far their rows of campus and office: those are written less often.
+pub(crate) fn heads(kept: &Snapshot) -> Result<(Head, Head), StoreError> {
+    let meta = kept.read.open_table(META)?;
+    let parts = meta.get(PARTS_PLACE)?.map(|place| value::<Place>(place.value())).transpose()?;
+    let head = |place: &Place| place.head().unwrap_or(Head::START);
+    Ok((head(&kept.place), parts.as_ref().map_or(Head::START, head)))
+}
 
 /// The first row in which `kept` is not as `anew`.
 pub(crate) fn difference(kept: &Snapshot, anew: &Snapshot) -> Result<Option<String>, StoreError> {

@@ -33,7 +33,7 @@ pub use snapshot::Snapshot;
 
 use crate::waiting::Shared;
 
-pub(crate) use compare::difference;
+pub(crate) use compare::{difference, heads};
 pub(crate) use file::{Kept, ViewsFile, forget_put_aside, last_in, put_aside};
 pub(crate) use scans::is_forgotten;
 

@@ -1,0 +1,243 @@
+//! What commands do with the data of a campus.
+//!
+//! Promises: the same work and the same words with a running gateway and without; whether one runs is told by
+//! the lock on the data folder, which a command without a gateway holds as long as it works; what went wrong
+//! is one line.
+//!
+//! Refuses: waiting for a gateway that starts or stops; making a data folder or a key.
+
+mod command;
+pub(crate) mod export;
+mod ledger_rows;
+mod restore;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use rollcall_config::reason;
+use rollcall_domain::ports::{Clock, Health, HealthSource as _};
+use rollcall_store::{Backup, Export, Extent, Keyring, Span, Store, StoreError, Verified};
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Compared, Lost, Report, Request, Trouble};
+
+pub(crate) use command::{backup, export, verify};
+pub(crate) use restore::restore;
+
+/// Where views are made anew to be compared; of no use afterwards.
+const SCRATCH: &str = "verify-scratch";
+
+/// How far work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// Bytes that were written.
+    Bytes(u64),
+    /// Entries that were looked at.
+    Entries(u64),
+    /// So many of so many.
+    Part(u64, u64),
+}
+
+/// Who is told of work under way.
+pub(crate) trait Told {
+    /// May end it.
+    fn progress(&mut self, step: Step) -> ControlFlow<()>;
+
+    /// The next piece of what is to be printed.
+    ///
+    /// # Errors
+    /// It cannot be printed; the work ends.
+    fn text(&mut self, text: &str) -> Result<(), Trouble>;
+}
+
+/// Where the data is.
+pub(crate) enum Source<'a> {
+    /// In the store of the running gateway.
+    Open { store: &'a Store, folder: &'a Path },
+    /// In a folder that nobody else has.
+    Closed { folder: &'a Path, keys: &'a Keyring },
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// It could not be begun, or not be ended, or something is wrong with what was looked at.
+pub(crate) fn carry_out(
+    request: &Request,
+    source: &Source<'_>,
+    clock: &dyn Clock,
+    told: &mut dyn Told,
+) -> Result<Report, Trouble> {
+    match request {
+        Request::Backup { target } => back_up(target, source, clock, told),
+        Request::Verify { rebuild } => verified(*rebuild, source, told),
+        Request::ExportLedger(wanted) => {
+            let open = || source.entries();
+            export::ledger(&open, wanted, told).map(|entries| Report::Exported { entries })
+        }
+    }
+}
+
+impl Source<'_> {
+    fn entries(&self) -> Result<Export, StoreError> {
+        match self {
+            Source::Open { store, .. } => Ok(store.export(Span::ALL)),
+            Source::Closed { folder, keys } => Export::open(folder, (*keys).clone(), Span::ALL),
+        }
+    }
+
+    /// Tells how far the work of a running gateway is; the reason ends it, if there is one.
+    fn may_go_on(
+        store: &Store,
+        told: &mut dyn Told,
+        step: Step,
+        lack: &mut Option<String>,
+    ) -> ControlFlow<()> {
+        // What scans need comes first.
+        if let Health::Down { reason } = store.health() {
+            *lack = Some(reason);
+            return ControlFlow::Break(());
+        }
+        told.progress(step)
+    }
+}
+
+fn back_up(
+    target: &Path,
+    source: &Source<'_>,
+    clock: &dyn Clock,
+    told: &mut dyn Told,
+) -> Result<Report, Trouble> {
+    look_at_target(target)?;
+    let mut lack = None;
+    let made = match source {
+        Source::Open { store, .. } => {
+            let mut watch = |bytes| Source::may_go_on(store, told, Step::Bytes(bytes), &mut lack);
+            store.backup_watched(target, clock.now(), Extent::Ledger, &mut watch)
+        }
+        Source::Closed { folder, keys } => {
+            rollcall_store::backup(folder, (*keys).clone(), target, clock.now())
+        }
+    };
+    match (made, lack) {
+        (Err(_), Some(lack)) => Err(Trouble::found(format!("the backup was ended, since {lack}"))),
+        (Err(error), None) => Err(trouble(&error)),
+        (Ok(Backup { entries, rows, last, .. }), _) => Ok(Report::BackedUp { entries, rows, last }),
+    }
+}
+
+/// Says in plain words what would come as an error of the disk.
+fn look_at_target(target: &Path) -> Result<(), Trouble> {
+    let shown = target.display();
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    if !target.is_absolute() || target.file_name().is_none() {
+        return Err(Trouble::at_start(format!("{shown} is not the whole path of a file")));
+    }
+    if target.symlink_metadata().is_ok() {
+        return Err(Trouble::found(format!("{shown} is there already; name a file that is not")));
+    }
+    match fs::metadata(folder) {
+        Ok(about) if about.is_dir() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Trouble::found(format!(
+            "the gateway's user may not look into {}; name a folder that it may write",
+            folder.display()
+        ))),
+        _ => {
+            Err(Trouble::found(format!("there is no folder {}; make it, or name another", folder.display())))
+        }
+    }
+}
+
+fn verified(rebuild: bool, source: &Source<'_>, told: &mut dyn Told) -> Result<Report, Trouble> {
+    let folder = match source {
+        Source::Open { folder, .. } | Source::Closed { folder, .. } => *folder,
+    };
+    let scratch = if rebuild { Some(Scratch::make(folder)?) } else { None };
+    let path = scratch.as_ref().map(|scratch| scratch.0.as_path());
+    let mut lack = None;
+    let looked = match source {
+        Source::Open { store, .. } => {
+            let mut watch = |done, of| {
+                // Walking the chain takes no room on the disk.
+                if path.is_none() {
+                    return told.progress(Step::Part(done, of));
+                }
+                Source::may_go_on(store, told, Step::Part(done, of), &mut lack)
+            };
+            store.verify(path, &mut watch)
+        }
+        Source::Closed { keys, .. } => rollcall_store::verify(folder, (*keys).clone(), path),
+    };
+    let Verified { last, gaps, difference } = match (looked, lack) {
+        (Ok(verified), _) => verified,
+        (Err(_), Some(lack)) => {
+            return Err(Trouble::found(format!("the verification was ended, since {lack}")));
+        }
+        (Err(error), None) => return Err(trouble(&error)),
+    };
+    let lost = gaps.iter().map(|gap| Lost { first: gap.first, last: gap.last, at: gap.at }).collect();
+    let views = match difference {
+        Some(difference) => Compared::Differ(difference),
+        None if rebuild => Compared::Same,
+        None => Compared::NotAsked,
+    };
+    Ok(Report::Verified { last, lost, views })
+}
+
+/// A folder that goes with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(folder: &Path) -> Result<Self, Trouble> {
+        clear_scratch(folder);
+        let path = folder.join(SCRATCH);
+        let making = |error: std::io::Error| {
+            Trouble::at_start(format!(
+                "cannot make {}: {}; make room, or mend that",
+                path.display(),
+                reason(&error)
+            ))
+        };
+        fs::DirBuilder::new().create(&path).map_err(making)?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "a folder of no use could not be removed; delete it");
+        }
+    }
+}
+
+/// Removes what a verification that was killed has left.
+pub(crate) fn clear_scratch(folder: &Path) {
+    let path = folder.join(SCRATCH);
+    match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(folder = %path.display(), %error, "a folder of no use could not be removed; delete it");
+        }
+        _ => {}
+    }
+}
+
+/// What the store says, and whether it is what lies in the files that is wrong.
+fn trouble(error: &StoreError) -> Trouble {
+    let message = error.to_string();
+    match error {
+        StoreError::Open { .. }
+        | StoreError::InUse { .. }
+        | StoreError::OtherEngine { .. }
+        | StoreError::Engine(_)
+        | StoreError::NoKey { .. }
+        | StoreError::OtherKey { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Down
+        | StoreError::UnreadableViews => Trouble::at_start(message),
+        _ => Trouble::found(message),
+    }
+}

@@ -1,0 +1,70 @@
+//! `rollcall restore`: a backup as the ledger of a data folder.
+//!
+//! Promises: what is there is replaced only if that was said, and kept under another name; a gateway that has
+//! the folder is left alone; where the sealing key is missing, it says where it should be; what fails leaves
+//! everything as it was.
+//!
+//! Refuses: working on another user's folder, whose gateway could not read what is made.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rollcall_config::Environment;
+use rollcall_domain::ports::Clock as _;
+use rollcall_store::{Keyring, Overwrite, Restored, StoreError, Upgrade};
+
+use super::command::{ended, print, settings};
+use super::trouble;
+use crate::cli::Place;
+use crate::clock::RealClock;
+use crate::control::Trouble;
+use crate::data_folder::DataFolder;
+use crate::exit::Exit;
+use crate::keys;
+
+/// Brings a backup back.
+pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Environment) -> Exit {
+    ended("restore", || {
+        let (loaded, path) = settings(place, environment)?;
+        let store = &loaded.settings.store;
+        if fs::metadata(&path).is_ok_and(|about| about.uid() != rustix::process::geteuid().as_raw()) {
+            return Err(Trouble::at_start(format!(
+                "the data folder {} is another user's; run this as that user, such as with sudo -u",
+                path.display()
+            )));
+        }
+        let keys = keys::of_ledger(store, &path).map_err(|error| {
+            Trouble::at_start(format!("the backup {} is sealed, and {error:#}", file.display()))
+        })?;
+        let folder = DataFolder::open(&path, keys::files(store))?;
+        let overwrite = if force { Overwrite::SetAside } else { Overwrite::Refuse };
+        let restored = bring_back(file, folder.path(), &keys, overwrite);
+        if restored.is_err() && folder.created() {
+            folder.unmake();
+        }
+        let Restored { backup, set_aside } = restored.map_err(|error| trouble(&error))?;
+        print(&format!(
+            "restored {} entries of the ledger, up to entry {}, and {} rows of the register, as of {}\n",
+            backup.entries, backup.last, backup.rows, backup.made_at
+        ))?;
+        if let Some(path) = set_aside {
+            print(&format!("the ledger that was there is kept as {}\n", path.display()))?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn bring_back(
+    file: &Path,
+    folder: &Path,
+    keys: &Keyring,
+    overwrite: Overwrite,
+) -> Result<Restored, StoreError> {
+    let restored = rollcall_store::restore(file, folder, Some(keys), overwrite, RealClock::new().now())?;
+    // What was half changed is not there any more, and must not be undone over what now is.
+    if let Some(unfinished) = Upgrade::unfinished(folder)? {
+        unfinished.ready()?;
+    }
+    Ok(restored)
+}

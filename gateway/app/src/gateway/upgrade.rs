@@ -1,0 +1,43 @@
+//! What an earlier start left half done, and a key that was replaced.
+//!
+//! Promises: a change of a stored format that was cut short is undone before anything is opened, and the log
+//! says so; a replaced key that is not needed any more is remarked.
+//!
+//! Refuses: changing a format. No version has had to yet.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use rollcall_config::settings;
+use rollcall_domain::ports::Clock;
+use rollcall_store::{Keyring, Store, Upgrade};
+
+/// Brings back what was there before a change that did not come to its end.
+///
+/// # Errors
+/// The backup from before the change cannot be brought back.
+pub(super) fn undo_unfinished(data: &Path, keys: &Keyring, clock: &dyn Clock) -> Result<()> {
+    let Some(unfinished) = Upgrade::unfinished(data)? else { return Ok(()) };
+    let backup = unfinished.backup.display().to_string();
+    let restored = unfinished.undo(keys, clock.now());
+    let restored = restored.with_context(|| {
+        format!("a change of the stored format was cut short and cannot be undone from {backup}")
+    })?;
+    tracing::warn!(
+        backup,
+        last = restored.backup.last.0,
+        set_aside = restored.set_aside.as_deref().map(|path| path.display().to_string()),
+        "a change of the stored format was cut short; it is undone, and what it had come to is kept"
+    );
+    Ok(())
+}
+
+/// Tells when the key that was replaced can be taken away.
+pub(super) fn remark_replaced(settings: &settings::Store, store: &Store) {
+    if settings.replaced_key_file.is_some() && !store.is_resealing() {
+        tracing::warn!(
+            "nothing lies under the replaced sealing key any more; take store.replaced_key_file out of the \
+             settings, and keep the file only for backups that were made under it"
+        );
+    }
+}

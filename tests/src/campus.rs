@@ -24,7 +24,8 @@ use rollcall_simulator::sample::{self, Sample, Size};
 use rollcall_store::{Append, Appended, Credential, RootKey, Store, Verified, verify_each};
 use tempfile::TempDir;
 
-const KEY: [u8; RootKey::BYTES] = [42; RootKey::BYTES];
+/// The sealing key, which lies in `rollcall.key`.
+pub const KEY: [u8; RootKey::BYTES] = [42; RootKey::BYTES];
 /// Of the user `teacher`.
 pub const PASSWORD: &str = "the teacher's password";
 

@@ -20,13 +20,6 @@ const UNBUILT: &[(&str, &str)] = &[
     ("device test", "device test gate-1 sample.json"),
     ("import roster", "import roster a.csv b.csv --dry-run --accounts claim.csv"),
     ("import timetable", "import timetable term.ics --dry-run"),
-    ("export", "export records --format csv --from 2026-09-01 --to 2026-12-31 --class C-1"),
-    ("export", "export sessions --format xlsx"),
-    ("export", "export students --format jsonl"),
-    ("export", "export ledger --format jsonl"),
-    ("backup", "--data-dir data backup copy.rollcall"),
-    ("restore", "restore copy.rollcall --force"),
-    ("verify", "verify --rebuild"),
     ("simulate", "simulate --url mqtt://127.0.0.1 --devices 5 --rate 9 --duration 3"),
     (
         "simulate",
@@ -36,9 +29,17 @@ const UNBUILT: &[(&str, &str)] = &[
     ("openapi", "openapi"),
 ];
 
+/// Of a command that is built.
+const UNBUILT_PARTS: &[(&str, &str)] = &[
+    ("export records", "export records --format csv --from 2026-09-01 --to 2026-12-31 --class C-1"),
+    ("export sessions", "export sessions --format xlsx"),
+    ("export students", "export students --format jsonl"),
+    ("export ledger --format xlsx", "export ledger --format xlsx"),
+];
+
 #[test]
 fn each_command_that_is_not_built_says_so_and_exits_with_4() {
-    for (name, line) in UNBUILT {
+    for (name, line) in UNBUILT.iter().chain(UNBUILT_PARTS) {
         let arguments: Vec<&str> = line.split(' ').collect();
         let output = output(&arguments);
         assert_eq!(output.status.code(), Some(4), "{line}: {}", text(&output.stderr));
@@ -67,7 +68,12 @@ fn the_help_marks_what_is_not_built_and_nothing_else() {
             assert!(marked(&help, inside), "{name}:\n{help}");
         }
     }
-    for built in ["run", "check-config", "completions"] {
+    let export = text(&output(&["export", "--help"]).stdout);
+    for part in ["records", "sessions", "students", "xlsx"] {
+        let line = export.lines().find(|line| line.trim_start().starts_with(&format!("- {part}:"))).unwrap();
+        assert!(line.ends_with("(not built yet)"), "{line}");
+    }
+    for built in ["run", "check-config", "completions", "backup", "restore", "verify"] {
         assert!(!marked(&help, built), "{built}");
         assert!(!text(&output(&[built, "--help"]).stdout).contains("(not built yet)"), "{built}");
     }

@@ -130,7 +130,7 @@ fn compare(ledger: &Ledger, place: &Place, scratch: &Place) -> Result<Option<Str
     let compared = caught(|| {
         // Those that have seen nothing yet need not say so, but these do.
         kept.commit(kept.head(), true)?;
-        difference(&kept.snapshot()?, &anew.snapshot()?)
+        difference(&kept.snapshot()?, &anew.snapshot()?, &mut || Ok(()))
     });
     let_go(kept);
     compared.or_else(if_damaged)
@@ -193,7 +193,8 @@ fn compare_open(
         return Ok(None);
     }
     let anew = made_anew(ledger, scratch, (head, parts), watch)?;
-    let compared = caught(|| difference(&kept, &anew.snapshot()?));
+    let mut ask = || go_on(watch(head.last.0));
+    let compared = caught(|| difference(&kept, &anew.snapshot()?, &mut ask));
     let_go(anew);
     compared.or_else(if_damaged)
 }

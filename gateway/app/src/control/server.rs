@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rollcall_domain::ports::Clock;
 use rollcall_store::Store;
+use tokio::runtime::Handle;
 
 use super::socket::{Peer, listen_in};
 use super::{Answer, FILE, LONGEST, PATIENCE, Request, Trouble};
@@ -43,6 +44,7 @@ struct House {
     store: Arc<Store>,
     folder: PathBuf,
     clock: Arc<dyn Clock>,
+    runtime: Handle,
     /// Held by whoever does what only one may do at a time.
     heavy: Mutex<()>,
     open: Mutex<Open>,
@@ -57,15 +59,16 @@ struct Open {
 }
 
 impl Control {
-    /// Listens in a data folder that belongs to this gateway.
+    /// Listens in a data folder that belongs to this gateway; called on a runtime.
     ///
     /// # Errors
     /// The file system has no sockets, or refuses.
     pub(crate) fn start(folder: PathBuf, store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self> {
         let path = folder.join(FILE);
         let listener = listen_in(&folder).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let runtime = Handle::current();
         let (heavy, open, stops) = (Mutex::default(), Mutex::default(), Condvar::new());
-        let house = Arc::new(House { listener, store, folder, clock, heavy, open, stops });
+        let house = Arc::new(House { listener, store, folder, clock, runtime, heavy, open, stops });
         let serving = Arc::clone(&house);
         let listening = thread::Builder::new().name("control".to_owned());
         let listening = listening.spawn(move || thread::scope(|scope| serving.listen(scope)));
@@ -116,8 +119,8 @@ impl House {
                 return;
             }
             match accepted.and_then(|(stream, _)| self.let_in(stream)) {
-                Ok(Some((number, stream))) => {
-                    let serve = move || self.serve(number, &stream);
+                Ok(Some((number, peer, stream))) => {
+                    let serve = move || self.serve(number, peer, &stream);
                     if let Err(error) =
                         thread::Builder::new().name("command".to_owned()).spawn_scoped(scope, serve)
                     {
@@ -137,9 +140,9 @@ impl House {
     }
 
     /// A connection that may ask, and its number.
-    fn let_in(&self, stream: UnixStream) -> io::Result<Option<(u64, UnixStream)>> {
+    fn let_in(&self, stream: UnixStream) -> io::Result<Option<(u64, Peer, UnixStream)>> {
         stream.set_write_timeout(Some(STALLED))?;
-        let peer = Peer::of(&stream)?;
+        let peer = Peer::of(&stream, &self.runtime)?;
         let mut open = self.open();
         let refused = if !peer.is_trusted() {
             Some("only the gateway's user and root may ask; run this as one of them")
@@ -149,7 +152,7 @@ impl House {
             None
         };
         if let Some(why) = refused {
-            tracing::warn!(user = peer.user(), process = peer.process, why, "a command was refused");
+            tracing::warn!(user = peer.user, process = peer.process, why, "a command was refused");
             drop(open);
             Line::to(&stream).send(&Answer::Error(Trouble::at_start(why))).ok();
             return Ok(None);
@@ -160,16 +163,16 @@ impl House {
         let number = open.next;
         open.next += 1;
         open.streams.insert(number, stream.try_clone()?);
-        Ok(Some((number, stream)))
+        Ok(Some((number, peer, stream)))
     }
 
     fn let_go(&self, number: u64) {
         self.open().streams.remove(&number);
     }
 
-    fn serve(&self, number: u64, stream: &UnixStream) {
+    fn serve(&self, number: u64, peer: Peer, stream: &UnixStream) {
         let mut line = Line { out: BufWriter::new(stream), house: Some(self) };
-        let answer = match self.answer(stream, &mut line) {
+        let answer = match self.answer(peer, stream, &mut line) {
             Ok(answer) => answer,
             Err(trouble) => Answer::Error(trouble),
         };
@@ -181,9 +184,9 @@ impl House {
         self.let_go(number);
     }
 
-    fn answer(&self, stream: &UnixStream, line: &mut Line<'_>) -> Result<Answer, Trouble> {
+    fn answer(&self, peer: Peer, stream: &UnixStream, line: &mut Line<'_>) -> Result<Answer, Trouble> {
         let request = self.request(stream)?;
-        let (user, process) = Peer::of(stream).map_or((0, 0), |peer| (peer.user(), peer.process));
+        let Peer { user, process } = peer;
         tracing::info!(command = request.name(), user, process, "a command asks");
         let _alone = match (&request, self.heavy.try_lock()) {
             (
@@ -271,5 +274,69 @@ impl Told for Line<'_> {
     fn text(&mut self, text: &str) -> Result<(), Trouble> {
         let gone = |error: io::Error| Trouble::found(format!("whoever asked has gone: {error}"));
         self.send(&Answer::Text(text.to_owned())).map_err(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rollcall_domain::moment::Moment;
+    use rollcall_store::RootKey;
+
+    use super::*;
+
+    /// Six seconds go by between two looks.
+    struct Hasty(AtomicU64);
+
+    impl Clock for Hasty {
+        fn now(&self) -> Moment {
+            Moment::from_millis(1_772_000_000_000)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.fetch_add(6, Ordering::Relaxed))
+        }
+    }
+
+    fn start(folder: &std::path::Path, clock: Arc<dyn Clock>) -> (Arc<Store>, Control) {
+        let key = RootKey::new([7; RootKey::BYTES]);
+        let store = Store::open(folder, key, Arc::clone(&clock), Box::new(|_| {})).unwrap();
+        let store = Arc::new(store);
+        let control = Control::start(folder.to_owned(), Arc::clone(&store), clock).unwrap();
+        (store, control)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_drips_in_is_refused_when_its_time_is_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, control) = start(folder.path(), Arc::new(Hasty(AtomicU64::new(0))));
+        let mut asking = crate::control::socket::connect_in(folder.path()).unwrap();
+        asking.write_all(b"{\"verify\"").unwrap();
+        let mut said = String::new();
+        asking.read_to_string(&mut said).unwrap();
+        assert!(said.contains("the request took too long"), "{said}");
+        control.stop();
+        assert!(!folder.path().join(FILE).exists());
+    }
+
+    #[tokio::test]
+    async fn a_second_backup_is_told_to_wait_and_work_ends_when_who_asked_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, control) = start(folder.path(), Arc::new(crate::clock::RealClock::new()));
+        let held = control.house.heavy.lock().unwrap();
+        let mut asking = crate::control::socket::connect_in(folder.path()).unwrap();
+        asking.write_all(b"{\"backup\":{\"target\":\"/nowhere/at/all\"}}\n").unwrap();
+        let mut said = String::new();
+        asking.read_to_string(&mut said).unwrap();
+        assert!(said.contains("another backup or verification is under way"), "{said}");
+        drop(held);
+        let mut line = Line { out: BufWriter::new(&asking), house: Some(&control.house) };
+        assert!(line.progress(Step::Bytes(1)).is_break(), "whoever asked has gone");
+        drop(line);
+        let mut waiting = crate::control::socket::connect_in(folder.path()).unwrap();
+        control.stop();
+        let mut rest = Vec::new();
+        waiting.read_to_end(&mut rest).ok();
     }
 }

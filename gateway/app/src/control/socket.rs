@@ -13,9 +13,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, fchmod};
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
-use rustix::process::{Uid, geteuid};
+use rustix::process::geteuid;
+use tokio::runtime::Handle;
 
 use super::FILE;
 
@@ -27,23 +27,27 @@ const LONGEST_PATH: usize = 100;
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
-    user: Uid,
-    pub(super) process: i32,
+    pub(super) user: u32,
+    /// Not told of a process in another container.
+    pub(super) process: Option<i32>,
 }
 
 impl Peer {
-    pub(super) fn of(stream: &UnixStream) -> Result<Self> {
-        let known = socket_peercred(stream)?;
-        Ok(Peer { user: known.uid, process: known.pid.as_raw_nonzero().get() })
-    }
-
-    pub(super) fn user(self) -> u32 {
-        self.user.as_raw()
+    /// What the kernel says. tokio is asked since rustix takes a process's number for one that is never 0,
+    /// which it is for one in another container.
+    pub(super) fn of(stream: &UnixStream, runtime: &Handle) -> Result<Self> {
+        let _inside = runtime.enter();
+        let twin = stream.try_clone()?;
+        twin.set_nonblocking(true)?;
+        let known = tokio::net::UnixStream::from_std(twin)?.peer_cred();
+        // The two are one to the kernel.
+        stream.set_nonblocking(false)?;
+        known.map(|known| Peer { user: known.uid(), process: known.pid() })
     }
 
     /// Whether they could read the data folder anyway.
     pub(super) fn is_trusted(self) -> bool {
-        self.user.is_root() || self.user == geteuid()
+        self.user == 0 || self.user == geteuid().as_raw()
     }
 }
 
@@ -88,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn it_is_for_its_user_alone_takes_the_place_of_what_was_left_and_may_lie_deep() {
+    #[tokio::test]
+    async fn it_is_for_its_user_alone_takes_the_place_of_what_was_left_and_may_lie_deep() {
         let top = tempfile::tempdir().unwrap();
         let deep = top.path().join("d".repeat(120));
         fs::create_dir(&deep).unwrap();
@@ -102,8 +106,9 @@ mod tests {
                 assert!(about.file_type().is_socket());
                 assert_eq!(about.permissions().mode() & 0o777, 0o600);
                 let asking = connect_in(folder).unwrap();
-                let peer = Peer::of(&listener.accept().unwrap().0).unwrap();
-                assert_eq!((peer.user(), peer.is_trusted()), (geteuid().as_raw(), true));
+                let peer = Peer::of(&listener.accept().unwrap().0, &Handle::current()).unwrap();
+                assert_eq!((peer.user, peer.is_trusted()), (geteuid().as_raw(), true));
+                assert_eq!(peer.process, i32::try_from(std::process::id()).ok());
                 drop(asking);
             }
             assert_eq!(connect_in(folder).unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -114,7 +119,7 @@ mod tests {
     #[test]
     fn another_user_is_not_trusted_unless_it_is_root() {
         let own = geteuid().as_raw();
-        let trusted = |user| Peer { user: Uid::from_raw(user), process: 1 }.is_trusted();
+        let trusted = |user| Peer { user, process: None }.is_trusted();
         assert!(trusted(own) && trusted(0) && !trusted(own + 1));
     }
 }

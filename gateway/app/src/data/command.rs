@@ -3,7 +3,7 @@
 //! Promises: with a gateway on the data folder they ask it, else they open the files themselves; results go
 //! to standard output, progress to a terminal, and what went wrong to standard error.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +78,8 @@ pub(crate) fn export(export: &Export, style: Style, place: &Place, environment: 
             })
         };
         ask(place, environment, request)?;
+        // What is left in the buffer.
+        print("")?;
         Ok(Exit::Done)
     })
 }
@@ -101,7 +103,11 @@ pub(super) fn settings(place: &Place, environment: &Environment) -> Result<(Load
 }
 
 pub(super) fn print(text: &str) -> Result<(), Trouble> {
-    output::print(text).map_err(|error| Trouble::found(format!("cannot print this: {}", reason(&error))))
+    output::print(text).map_err(|error| cannot_print(&error))
+}
+
+fn cannot_print(error: &std::io::Error) -> Trouble {
+    Trouble::found(format!("cannot print this: {}", reason(error)))
 }
 
 /// Has a request carried out by whoever has the data folder.
@@ -123,18 +129,24 @@ fn ask(
         }
     };
     screen.clear();
-    report
+    match report {
+        // What was printed is all that somebody wanted to see.
+        Err(_) if screen.is_gone => Ok(Report::Exported { entries: 0 }),
+        report => report,
+    }
 }
 
 /// The terminal of whoever gave the command, if it is one.
 struct Screen {
     shows: bool,
     dirty: bool,
+    /// Whoever read what was printed has gone.
+    is_gone: bool,
 }
 
 impl Screen {
     fn new() -> Self {
-        Screen { shows: std::io::stderr().is_terminal(), dirty: false }
+        Screen { shows: std::io::stderr().is_terminal(), dirty: false, is_gone: false }
     }
 
     fn clear(&mut self) {
@@ -161,6 +173,12 @@ impl Told for Screen {
 
     fn text(&mut self, text: &str) -> Result<(), Trouble> {
         self.clear();
-        print(text)
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.is_gone = true;
+                Err(Trouble::found("nobody reads it"))
+            }
+            written => written.map_err(|error| cannot_print(&error)),
+        }
     }
 }

@@ -20,15 +20,22 @@ pub(crate) fn heads(kept: &Snapshot) -> Result<(Head, Head), StoreError> {
     Ok((head(&kept.place), parts.as_ref().map_or(Head::START, head)))
 }
 
+/// After so many rows whoever waits is asked whether it is still to go on.
+const ASK_AFTER: usize = 4_096;
+
 /// The first row in which `kept` is not as `anew`.
-pub(crate) fn difference(kept: &Snapshot, anew: &Snapshot) -> Result<Option<String>, StoreError> {
+pub(crate) fn difference(
+    kept: &Snapshot,
+    anew: &Snapshot,
+    go_on: &mut dyn FnMut() -> Result<(), StoreError>,
+) -> Result<Option<String>, StoreError> {
     macro_rules! compare {
         ($($table:ident),+) => {$(
             let tables = (
                 kept.read.open_table(super::tables::$table)?,
                 anew.read.open_table(super::tables::$table)?,
             );
-            if let Some(row) = first_difference(&tables.0, &tables.1)? {
+            if let Some(row) = first_difference(&tables.0, &tables.1, go_on)? {
                 return Ok(Some(format!("{}: {row}", stringify!($table).to_lowercase())));
             }
         )+};
@@ -40,12 +47,16 @@ pub(crate) fn difference(kept: &Snapshot, anew: &Snapshot) -> Result<Option<Stri
 fn first_difference<K: Key + 'static, V: Value + 'static>(
     kept: &ReadOnlyTable<K, V>,
     anew: &ReadOnlyTable<K, V>,
+    go_on: &mut dyn FnMut() -> Result<(), StoreError>,
 ) -> Result<Option<String>, StoreError>
 where
     for<'k> K::SelfType<'k>: Debug,
 {
     let (mut kept, mut anew) = (kept.iter()?, anew.iter()?);
-    loop {
+    for number in 1_usize.. {
+        if number.is_multiple_of(ASK_AFTER) {
+            go_on()?;
+        }
         let (is, should) = (kept.next().transpose()?, anew.next().transpose()?);
         match (&is, &should) {
             (None, None) => return Ok(None),
@@ -66,4 +77,5 @@ where
             }
         }
     }
+    Ok(None)
 }

@@ -1,0 +1,271 @@
+//! Promise: the data is backed up, brought back, verified and exported, with a running gateway and without.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rollcall_simulator::{Fleet, Load, Plan, Until, Work};
+use rollcall_tests::campus::Campus;
+use rollcall_tests::gateway::{Gateway, Signal, rollcall};
+use serde_json::Value;
+
+const BACKUP: &str = "copy.rollcall-backup";
+
+fn start(campus: &Campus) -> Gateway {
+    let mut command = rollcall(campus.folder.path(), &["--config", "rollcall.toml"]);
+    Gateway::start(command.env_remove("ROLLCALL__MQTT__LISTEN"))
+}
+
+fn stop(gateway: Gateway) {
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().1.code(), Some(0));
+}
+
+/// Every terminal sends so many scans.
+fn terminals(campus: &Campus, each: u64) -> Fleet {
+    let students = campus.sample.rooms.iter().flat_map(|room| room.students.clone()).collect();
+    let plan = Plan {
+        url: format!("mqtt://{}", campus.mqtt),
+        devices: campus.devices.clone(),
+        work: Work::Load(Load { students, rate: None, until: Until::Each(each) }),
+        in_flight: 20,
+        patience: Duration::from_secs(60),
+        run: "commands".to_owned(),
+        seed: 1,
+    };
+    Fleet::start(plan, Arc::clone(&campus.clock)).unwrap()
+}
+
+/// The scans that were acknowledged once all are.
+async fn scan(campus: &Campus, each: u64) -> BTreeSet<String> {
+    let report = terminals(campus, each).report().await;
+    report.acknowledged_ids().map(|(_, id)| id).collect()
+}
+
+/// What a command says, and how it ends.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    error: String,
+}
+
+fn run(campus: &Campus, line: &str) -> Said {
+    let arguments: Vec<&str> = line.split(' ').chain(["--config", "rollcall.toml"]).collect();
+    let Output { status, stdout, stderr } = rollcall(campus.folder.path(), &arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: status.code(), out: text(stdout), error: text(stderr) }
+}
+
+fn done(campus: &Campus, line: &str) -> String {
+    let said = run(campus, line);
+    assert_eq!((said.code, said.error.as_str()), (Some(0), ""), "{line}: {said:?}");
+    said.out
+}
+
+/// One line of a command that ends with this code.
+fn refused(campus: &Campus, line: &str, code: i32) -> String {
+    let said = run(campus, line);
+    assert_eq!((said.code, said.error.lines().count()), (Some(code), 1), "{line}: {said:?}");
+    said.error
+}
+
+fn rows(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn scan_id(row: &Value) -> Option<String> {
+    Some(row.get("scan_id")?.as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified() {
+    let campus = Campus::new();
+    let gateway = start(&campus);
+    let fleet = terminals(&campus, 400);
+    let progress = fleet.progress();
+    let mut look = tokio::time::interval(Duration::from_millis(1));
+    while progress.acknowledged() < 500 {
+        look.tick().await;
+    }
+    let said = done(&campus, &format!("backup {BACKUP}"));
+    let file = campus.folder.path().join(BACKUP);
+    assert!(said.contains(&format!("to {}\n", file.canonicalize().unwrap().display())), "{said}");
+    assert!(said.contains("only with the sealing key"), "{said}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let said = refused(&campus, &format!("backup {BACKUP}"), 1);
+    assert!(said.contains("is there already; name a file that is not"), "{said}");
+    assert!(refused(&campus, "backup nowhere/file", 1).contains("there is no folder /"));
+    let said = done(&campus, "verify --rebuild");
+    assert!(said.contains("the chain of the ledger is whole up to entry "), "{said}");
+    assert!(said.ends_with("the views are what the ledger makes them\n"), "{said}");
+    assert!(!campus.folder.path().join("data/verify-scratch").exists());
+    fleet.report().await;
+    stop(gateway);
+
+    let said = done(&campus, &format!("restore {BACKUP} --data-dir other"));
+    assert!(said.starts_with("restored "), "{said}");
+    done(&campus, "verify --rebuild --data-dir other");
+    let mut command = rollcall(campus.folder.path(), &["--config", "rollcall.toml", "--data-dir", "other"]);
+    let gateway = Gateway::start(&mut command);
+    assert!(done(&campus, "verify --rebuild --data-dir other").ends_with("what the ledger makes them\n"));
+    stop(gateway);
+    // What the backup has is what was there then.
+    let (then, now) = ["export ledger --format jsonl --data-dir other", "export ledger --format jsonl"]
+        .map(|line| done(&campus, line))
+        .into();
+    let scans = |text: &str| rows(text).iter().filter(|row| scan_id(row).is_some()).count();
+    assert!(now.starts_with(&then) && scans(&then) >= 500 && scans(&now) > scans(&then));
+}
+
+#[test]
+fn restore_replaces_a_ledger_only_by_force_and_never_under_a_running_gateway() {
+    let campus = Campus::new();
+    let ledger = campus.folder.path().join("data/ledger.redb");
+    done(&campus, &format!("backup {BACKUP}"));
+    let before = fs::read(&ledger).unwrap();
+    let said = refused(&campus, &format!("restore {BACKUP}"), 1);
+    assert!(said.contains("is there already: to replace it, say --force"), "{said}");
+    assert!(fs::read(&ledger).unwrap() == before);
+    let gateway = start(&campus);
+    for line in ["restore", "restore --force"] {
+        let said = refused(&campus, &format!("{line} {BACKUP}"), 3);
+        assert!(said.contains("another gateway (process ") && said.contains("stop it first"), "{said}");
+    }
+    stop(gateway);
+    let said = done(&campus, &format!("restore --force {BACKUP}"));
+    let kept =
+        said.lines().find_map(|line| line.strip_prefix("the ledger that was there is kept as ")).unwrap();
+    assert!(Path::new(kept).exists());
+    done(&campus, "verify --rebuild");
+    stop(start(&campus));
+}
+
+#[test]
+fn restore_says_when_the_sealing_key_is_missing_or_another_and_leaves_nothing() {
+    let campus = Campus::new();
+    done(&campus, &format!("backup {BACKUP}"));
+    let (key, moved) = (campus.folder.path().join("rollcall.key"), campus.folder.path().join("moved"));
+    fs::rename(&key, &moved).unwrap();
+    let said = refused(&campus, &format!("restore {BACKUP} --data-dir other"), 3);
+    assert!(
+        said.contains("rollcall.key: there is no such file; restore it from where you keep it"),
+        "{said}"
+    );
+    fs::write(campus.folder.path().join("rollcall.toml"), "").unwrap();
+    let said = refused(&campus, &format!("restore {BACKUP} --data-dir other"), 3);
+    assert!(said.contains("is sealed, and the sealing key is missing: there is no /"), "{said}");
+    assert!(said.contains("/other.key; put it back, or name it with store.key_file"), "{said}");
+    let other = campus.folder.path().join("other.key");
+    fs::write(&other, [1; 32]).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).unwrap();
+    let said = refused(&campus, &format!("restore {BACKUP} --data-dir other"), 3);
+    assert!(said.contains("sealed with another key, whose fingerprint is "), "{said}");
+    assert!(!campus.folder.path().join("other").exists());
+    fs::rename(&moved, &other).unwrap();
+    done(&campus, &format!("restore {BACKUP} --data-dir other"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_names_the_entry_with_a_flipped_bit() {
+    let campus = Campus::new();
+    let gateway = start(&campus);
+    let ids = scan(&campus, 2).await;
+    stop(gateway);
+    done(&campus, "verify");
+    let (id, ledger) = (ids.first().unwrap(), campus.folder.path().join("data/ledger.redb"));
+    let rows = rows(&done(&campus, "export ledger --format jsonl"));
+    let row = rows.iter().find(|row| scan_id(row).as_ref() == Some(id)).unwrap();
+    let mut bytes = fs::read(&ledger).unwrap();
+    let found: Vec<usize> = bytes
+        .windows(id.len())
+        .enumerate()
+        .filter(|(_, at)| *at == id.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
+    for at in found {
+        bytes[at] ^= 1;
+    }
+    fs::write(&ledger, bytes).unwrap();
+    let said = refused(&campus, "verify", 1);
+    assert!(said.contains(&format!("entry {} of the ledger is damaged", row["seq"])), "{said}");
+}
+
+#[test]
+fn verify_with_rebuild_names_views_that_are_not_the_ledgers_and_without_one_where_to_look() {
+    let (campus, other) = (Campus::new(), Campus::new());
+    assert!(done(&campus, "verify --rebuild").ends_with("the views are what the ledger makes them\n"));
+    let views = campus.folder.path().join("data/views.redb");
+    let whole = fs::read(&views).unwrap();
+    fs::copy(other.folder.path().join("data/views.redb"), &views).unwrap();
+    let said = refused(&campus, "verify --rebuild", 1);
+    assert!(said.contains("views.redb is of another ledger"), "{said}");
+    assert!(said.contains("delete views.redb in the data folder"), "{said}");
+    fs::write(&views, &whole[..whole.len() / 2]).unwrap();
+    assert!(refused(&campus, "verify --rebuild", 1).contains("views.redb cannot be read"));
+    done(&campus, "verify");
+    let said = refused(&campus, "verify --data-dir nowhere", 3);
+    assert!(said.contains("there is no data folder nowhere; name it with --data-dir"), "{said}");
+    assert!(!campus.folder.path().join("nowhere").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_exported_ledger_has_each_acknowledged_scan_once_with_the_devices_id() {
+    let campus = Campus::new();
+    let gateway = start(&campus);
+    let acknowledged = scan(&campus, 30).await;
+    let text = done(&campus, "export ledger --format jsonl");
+    let exported: Vec<String> = rows(&text).iter().filter_map(scan_id).collect();
+    assert_eq!(exported.len(), acknowledged.len());
+    assert_eq!(exported.into_iter().collect::<BTreeSet<_>>(), acknowledged);
+    let first = &rows(&text)[0];
+    assert_eq!((&first["seq"], &first["kind"]), (&Value::from(1), &Value::from("campus.put")));
+    let csv = done(&campus, "export ledger --format csv");
+    assert!(
+        csv.starts_with("seq,at,by,kind,session,class,student,device,scan_id,captured_at,outcome,event\n1,")
+    );
+    assert_eq!(csv.lines().count(), text.lines().count() + 1);
+    stop(gateway);
+    assert_eq!(done(&campus, "export ledger --format jsonl"), text);
+    // An output that is full is a failure, and one that nobody reads any more is none.
+    let arguments = ["export", "ledger", "--format", "jsonl", "--config", "rollcall.toml"];
+    let mut command = rollcall(campus.folder.path(), &arguments);
+    let full =
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).output().unwrap();
+    assert_eq!(full.status.code(), Some(1));
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(done(&campus, "export ledger --format csv"), csv);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_and_days_are_chosen_by_what_the_ledger_says() {
+    let campus = Campus::new();
+    let gateway = start(&campus);
+    scan(&campus, 5).await;
+    let all = rows(&done(&campus, "export ledger --format jsonl"));
+    let class = all.iter().find_map(|row| row["event"]["Campus"]["Put"]["Class"].as_object()).unwrap();
+    let (code, id) = (class["code"].as_str().unwrap(), format!("cls_{}", class["id"]));
+    let of_class = rows(&done(&campus, &format!("export ledger --format jsonl --class {code}")));
+    let expected: Vec<Value> = all.iter().filter(|row| row["class"] == id.as_str()).cloned().collect();
+    assert!(!expected.is_empty() && expected.len() < all.len());
+    assert_eq!(of_class, expected);
+    assert!(
+        refused(&campus, "export ledger --format jsonl --class NONE", 1)
+            .contains("no class has the code NONE")
+    );
+    assert_eq!(done(&campus, "export ledger --format jsonl --to 2020-01-01"), "");
+    assert_eq!(rows(&done(&campus, "export ledger --format jsonl --from 2020-01-01")).len(), all.len());
+    stop(gateway);
+}

@@ -94,7 +94,7 @@ impl DataFolder {
         if let Some(key_file) = key_files.find(|key_file| lies_in(key_file, &whole)) {
             bail!(
                 "the sealing key {} lies in the data folder {}, where a copy of the data would hold it; \
-                 keep it elsewhere and set store.key_file",
+                 keep it elsewhere and correct the settings",
                 key_file.display(),
                 whole.display()
             );

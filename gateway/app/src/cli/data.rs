@@ -61,10 +61,6 @@ impl Import {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    long_about = "Writes the ledger to standard output, entry by entry, as it is at the start of the command; also while the gateway runs. A scan carries the device's own id for it. Names of people are not in the ledger.\n\nDays are those of the campus's time zone, and count by when an entry was written.",
-    after_help = "Example:\n  rollcall export ledger --format csv --from 2026-09-01 --class CS-101 > ledger.csv"
-)]
 pub(crate) struct Export {
     #[arg(value_enum, value_name = "WHAT")]
     what: Exported,

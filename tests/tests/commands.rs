@@ -106,6 +106,12 @@ async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified
     let said = refused(&campus, &format!("backup {BACKUP}"), 1);
     assert!(said.contains("is there already; name a file that is not"), "{said}");
     assert!(refused(&campus, "backup nowhere/file", 1).contains("there is no folder /"));
+    fs::create_dir(campus.folder.path().join("other.part")).unwrap();
+    let said = refused(&campus, "backup other", 1);
+    assert!(
+        said.contains("/other: is a directory; the gateway's user writes it, and needs the right to"),
+        "{said}"
+    );
     let said = done(&campus, "verify --rebuild");
     assert!(said.contains("the chain of the ledger is whole up to entry "), "{said}");
     assert!(said.ends_with("the views are what the ledger makes them\n"), "{said}");

@@ -3,8 +3,10 @@
 //! Promises: with a gateway on the data folder they ask it, else they open the files themselves; results go
 //! to standard output, progress to a terminal, and what went wrong to standard error.
 
+use std::fs;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rollcall_config::{Environment, Loaded, Settings, load, reason};
@@ -102,6 +104,20 @@ pub(super) fn settings(place: &Place, environment: &Environment) -> Result<(Load
     Ok((loaded, folder))
 }
 
+/// Says it before anything is refused in the system's words. Root may look at everything, but what it makes
+/// belongs to it.
+pub(super) fn of_this_user(folder: &Path, or_root: bool) -> Result<(), Trouble> {
+    let user = rustix::process::geteuid();
+    let is_own = fs::metadata(folder).map_or(true, |about| about.uid() == user.as_raw());
+    if is_own || or_root && user.is_root() {
+        return Ok(());
+    }
+    Err(Trouble::at_start(format!(
+        "the data folder {} is another user's; run this as that user, such as with sudo -u",
+        folder.display()
+    )))
+}
+
 pub(super) fn print(text: &str) -> Result<(), Trouble> {
     output::print(text).map_err(|error| cannot_print(&error))
 }
@@ -120,6 +136,7 @@ fn ask(
     let store = &loaded.settings.store;
     let request = request(&loaded.settings);
     let mut screen = Screen::new();
+    of_this_user(&path, true)?;
     let report = match DataFolder::find(&path, keys::files(store))? {
         Taken::Held { path, holder } => control::ask(&path, &holder, &request, &mut screen),
         Taken::Free(folder) => {

@@ -124,6 +124,15 @@ fn back_up(
     };
     match (made, lack) {
         (Err(_), Some(lack)) => Err(Trouble::found(format!("the backup was ended, since {lack}"))),
+        (Err(StoreError::Backup { what, .. }), None) => {
+            let what = what.split(" (os error").next().unwrap_or_default().to_lowercase();
+            let who = match source {
+                Source::Open { .. } => "the gateway's user writes it, and needs the right to",
+                Source::Closed { .. } => "you need the right to write there",
+            };
+            let shown = target.display();
+            Err(Trouble::found(format!("cannot write {shown}: {what}; {who}, and room on the disk")))
+        }
         (Err(error), None) => Err(trouble(&error)),
         (Ok(Backup { entries, rows, last, .. }), _) => Ok(Report::BackedUp { entries, rows, last }),
     }

@@ -6,15 +6,13 @@
 //!
 //! Refuses: working on another user's folder, whose gateway could not read what is made.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rollcall_config::Environment;
 use rollcall_domain::ports::Clock as _;
 use rollcall_store::{Keyring, Overwrite, Restored, StoreError, Upgrade};
 
-use super::command::{ended, print, settings};
+use super::command::{ended, of_this_user, print, settings};
 use super::trouble;
 use crate::cli::Place;
 use crate::clock::RealClock;
@@ -28,12 +26,7 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
     ended("restore", || {
         let (loaded, path) = settings(place, environment)?;
         let store = &loaded.settings.store;
-        if fs::metadata(&path).is_ok_and(|about| about.uid() != rustix::process::geteuid().as_raw()) {
-            return Err(Trouble::at_start(format!(
-                "the data folder {} is another user's; run this as that user, such as with sudo -u",
-                path.display()
-            )));
-        }
+        of_this_user(&path, false)?;
         let keys = keys::of_ledger(store, &path).map_err(|error| {
             Trouble::at_start(format!("the backup {} is sealed, and {error:#}", file.display()))
         })?;

@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         Command::Demo => run::demo(),
         Command::CheckConfig(_) => check_config::check_config(&place.config_file(), &environment()),
         Command::Completions { shell } => completions::completions(shell),
-        Command::Backup { file, .. } => data::backup(&file, &place, &environment()),
+        Command::Backup { file, with_evidence, .. } => {
+            data::backup(&file, with_evidence, &place, &environment())
+        }
         Command::Restore { file, force, .. } => data::restore(&file, force, &place, &environment()),
         Command::Verify { rebuild, .. } => data::verify(rebuild, &place, &environment()),
         Command::Export(export) => match export.style() {

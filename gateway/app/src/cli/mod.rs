@@ -92,13 +92,16 @@ pub(crate) enum Command {
     },
     /// Copy the data to one file, also while the gateway runs
     #[command(
-        long_about = "Writes ledger, register and keys of the ledger to one file, as they are at one moment. A gateway that runs on the data folder writes it, as its own user, and goes on meanwhile.\n\nThe sealing key is not in the file, and without it the backup cannot be restored. Evidence is not in it either.",
+        long_about = "Writes ledger, register and keys of the ledger to one file, as they are at one moment. A gateway that runs on the data folder writes it, as its own user, and goes on meanwhile.\n\nThe sealing key is not in the file, and without it the backup cannot be restored.",
         after_help = "Example:\n  rollcall backup /var/backups/rollcall/2026-11-21.rollcall-backup"
     )]
     Backup {
         /// File to write; must not exist
         #[arg(value_name = "F")]
         file: PathBuf,
+        /// Also what devices sent, as it came: large, and kept for days only
+        #[arg(long)]
+        with_evidence: bool,
         #[command(flatten)]
         place: Place,
     },

@@ -40,6 +40,7 @@ pub(crate) enum Request {
     /// The gateway writes the file, so its path begins at the root.
     Backup {
         target: PathBuf,
+        evidence: bool,
     },
     Verify {
         rebuild: bool,
@@ -74,7 +75,7 @@ enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
-    BackedUp { entries: u64, rows: u64, last: Seq },
+    BackedUp { entries: u64, rows: u64, last: Seq, evidence: Option<u64> },
     Verified { last: Seq, lost: Vec<Lost>, views: Compared },
     Exported { entries: u64 },
 }

@@ -23,15 +23,16 @@ use crate::run::one_line;
 use crate::{keys, output};
 
 /// Copies the data to a file.
-pub(crate) fn backup(file: &Path, place: &Place, environment: &Environment) -> Exit {
+pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &Environment) -> Exit {
     ended("backup", || {
         let target = std::path::absolute(file).map_err(|error| {
             Trouble::at_start(format!("cannot tell where {} is: {error}", file.display()))
         })?;
-        let report = ask(place, environment, |_| Request::Backup { target: target.clone() })?;
-        if let Report::BackedUp { entries, rows, last } = report {
+        let report = ask(place, environment, |_| Request::Backup { target: target.clone(), evidence })?;
+        if let Report::BackedUp { entries, rows, last, evidence } = report {
+            let items = evidence.map_or(String::new(), |items| format!(", and {items} items of evidence,"));
             print(&format!(
-                "backed up {entries} entries of the ledger, up to entry {last}, and {rows} rows of the register to {}\n\
+                "backed up {entries} entries of the ledger, up to entry {last}, and {rows} rows of the register{items} to {}\n\
                  it can be restored only with the sealing key, which is not in it\n",
                 target.display()
             ))?;

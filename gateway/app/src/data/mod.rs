@@ -72,7 +72,7 @@ pub(crate) fn carry_out(
     told: &mut dyn Told,
 ) -> Result<Report, Trouble> {
     match request {
-        Request::Backup { target } => back_up(target, source, clock, told),
+        Request::Backup { target, evidence } => back_up(target, *evidence, source, clock, told),
         Request::Verify { rebuild } => verified(*rebuild, source, told),
         Request::ExportLedger(wanted) => {
             let open = || source.entries();
@@ -107,19 +107,21 @@ impl Source<'_> {
 
 fn back_up(
     target: &Path,
+    evidence: bool,
     source: &Source<'_>,
     clock: &dyn Clock,
     told: &mut dyn Told,
 ) -> Result<Report, Trouble> {
     look_at_target(target)?;
     let mut lack = None;
+    let extent = if evidence { Extent::WithEvidence } else { Extent::Ledger };
     let made = match source {
         Source::Open { store, .. } => {
             let mut watch = |bytes| Source::may_go_on(store, told, Step::Bytes(bytes), &mut lack);
-            store.backup_watched(target, clock.now(), Extent::Ledger, &mut watch)
+            store.backup_watched(target, clock.now(), extent, &mut watch)
         }
         Source::Closed { folder, keys } => {
-            rollcall_store::backup(folder, (*keys).clone(), target, clock.now())
+            rollcall_store::backup_with(folder, (*keys).clone(), target, clock.now(), extent)
         }
     };
     match (made, lack) {
@@ -134,7 +136,9 @@ fn back_up(
             Err(Trouble::found(format!("cannot write {shown}: {what}; {who}, and room on the disk")))
         }
         (Err(error), None) => Err(trouble(&error)),
-        (Ok(Backup { entries, rows, last, .. }), _) => Ok(Report::BackedUp { entries, rows, last }),
+        (Ok(Backup { entries, rows, last, evidence, .. }), _) => {
+            Ok(Report::BackedUp { entries, rows, last, evidence })
+        }
     }
 }
 

@@ -36,13 +36,18 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
         if restored.is_err() && folder.created() {
             folder.unmake();
         }
-        let Restored { backup, set_aside } = restored.map_err(|error| trouble(&error))?;
+        let Restored { backup, set_aside, evidence_set_aside } = restored.map_err(|error| trouble(&error))?;
         print(&format!(
             "restored {} entries of the ledger, up to entry {}, and {} rows of the register, as of {}\n",
             backup.entries, backup.last, backup.rows, backup.made_at
         ))?;
-        if let Some(path) = set_aside {
-            print(&format!("the ledger that was there is kept as {}\n", path.display()))?;
+        if let Some(items) = backup.evidence {
+            print(&format!("restored {items} items of evidence\n"))?;
+        }
+        for (what, path) in [("ledger", set_aside), ("evidence", evidence_set_aside)] {
+            if let Some(path) = path {
+                print(&format!("the {what} that was there is kept as {}\n", path.display()))?;
+            }
         }
         Ok(Exit::Done)
     })

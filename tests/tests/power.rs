@@ -77,10 +77,15 @@ impl Life {
             work: Work::Load(Load { students, rate: None, until: Until::Each(EACH) }),
             in_flight: 20,
             patience: PATIENCE,
-            run: format!("run{}", self.runs),
+            run: self.run(),
             seed: self.runs,
         };
         Fleet::start(plan, Arc::clone(&self.campus.clock)).unwrap()
+    }
+
+    /// The ids of its scans begin so.
+    fn run(&self) -> String {
+        format!("run{}", self.runs)
     }
 
     /// How many scans a run brings.
@@ -108,14 +113,16 @@ impl Life {
 
     /// What was acknowledged is on disk, everything once, and nothing is gone that was there before.
     fn look(&mut self, progress: &Progress) {
-        let acknowledged = self.acknowledged.len() + usize::try_from(progress.acknowledged()).unwrap();
+        let acknowledged = usize::try_from(progress.acknowledged()).unwrap();
         let with_views = self.kills.is_multiple_of(VIEWS_EVERY);
         let campus = &self.campus;
         let ids = if with_views { campus.stored_scans_with_views() } else { campus.stored_scans() };
         let count = ids.len();
         let stored: BTreeSet<String> = ids.into_iter().collect();
         assert_eq!(stored.len(), count, "a scan is stored twice");
-        assert!(count >= acknowledged, "{acknowledged} were acknowledged, {count} are stored");
+        let run = format!("{}-", self.run());
+        let of_run = stored.iter().filter(|id| id.starts_with(&run)).count();
+        assert!(of_run >= acknowledged, "{acknowledged} were acknowledged, {of_run} are stored");
         assert!(stored.is_superset(&self.stored), "a scan is gone that was stored");
         self.stored = stored;
     }

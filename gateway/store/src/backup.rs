@@ -5,7 +5,7 @@
 //! it is complete and on disk; it can be checked whole.
 //!
 //! Refuses: overwriting; the views, which are made anew; leaving evidence out that was asked for and cannot
-//! be read. Bringing back is [`crate::restore`]'s.
+//! be read. Bringing back is [`mod@crate::restore`]'s.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write};

@@ -10,6 +10,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a terminal program: printing is its output")]
 
+mod backup;
 mod figure;
 mod floor;
 mod full;
@@ -31,12 +32,13 @@ use crate::figure::Figure;
 /// A measurement by its name; one may give several figures.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
     ("busy", scans::busy),
     ("lone", scans::lone),
     ("appends", store::appends),
     ("full", full::full),
     ("views", store::views),
+    ("backup", backup::backup),
     ("ready", full::ready),
 ];
 

@@ -52,7 +52,7 @@ impl Clock for Morning {
 /// A store in a folder of its own, and scans for it.
 pub(crate) struct Bench {
     folder: PathBuf,
-    store: Store,
+    store: Arc<Store>,
     _own: Option<TempDir>,
     pseudonyms: Pseudonyms,
     device: DeviceId,
@@ -70,7 +70,7 @@ impl Bench {
 
     pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
         let clock = Arc::new(Morning(now()));
-        let store = Store::open(folder, RootKey::new(KEY), clock, Box::new(|_| {}))?;
+        let store = Arc::new(Store::open(folder, RootKey::new(KEY), clock, Box::new(|_| {}))?);
         let (pseudonyms, device) = (store.pseudonyms(), DeviceId::parse("door-1")?);
         let sessions = vec![(Line::default(), 2); usize::try_from(SESSIONS)?];
         let (folder, answers) = (folder.to_owned(), sync_channel(65_536));
@@ -135,7 +135,7 @@ impl Bench {
     }
 
     /// How long each of so many took, one after the other.
-    fn one_by_one(&mut self, count: usize) -> Result<Vec<Duration>> {
+    pub(crate) fn one_by_one(&mut self, count: usize) -> Result<Vec<Duration>> {
         let mut took = Vec::with_capacity(count);
         for _ in 0..count {
             let scan = self.scan();
@@ -169,6 +169,10 @@ impl Bench {
             self.wait()?;
         }
         Ok(f64::from(u32::try_from(count)?) / now().duration_since(began).as_secs_f64())
+    }
+
+    pub(crate) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
     }
 
     /// Goes on until there are so many scans, all of them in the views.

@@ -3,10 +3,11 @@
 //! Promises: what was added is never denied; of what was not, about one in a thousand is not denied either,
 //! and has to be looked up; two bytes for each key that there is room for.
 //!
-//! Refuses: forgetting a key, and more keys than there is room for. A filter goes as a whole, with the run
-//! that it is of.
+//! Refuses: forgetting a key. A filter goes as a whole, with the run that it is of; the one of all runs stays,
+//! and does not deny what is long forgotten.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 const BITS_PER_KEY: usize = 16;
 /// Bits that stand for a key, all of them in one block.
@@ -53,6 +54,40 @@ impl Filter {
     }
 }
 
+/// Of all keys that ever were in a run: many filters are too many to ask for each new key.
+pub(super) struct Ever {
+    filter: Filter,
+    room: usize,
+    keys: AtomicUsize,
+    /// Takes more, once this one is full.
+    next: OnceLock<Box<Ever>>,
+}
+
+impl Ever {
+    /// That much more room than a full one is in the next.
+    const GROWS: usize = 4;
+
+    pub(super) fn with_room(room: usize) -> Self {
+        let (keys, next) = (AtomicUsize::new(0), OnceLock::new());
+        Ever { filter: Filter::with_room(room), room, keys, next }
+    }
+
+    /// To be called by one thread at a time.
+    pub(super) fn add(&self, key: &[u8; 16]) {
+        let mut part = self;
+        while part.keys.load(Ordering::Relaxed) >= part.room {
+            part = part.next.get_or_init(|| Box::new(Ever::with_room(part.room * Self::GROWS)));
+        }
+        part.keys.fetch_add(1, Ordering::Relaxed);
+        part.filter.add(key);
+    }
+
+    pub(super) fn perhaps(&self, key: &[u8; 16]) -> bool {
+        let mut parts = std::iter::successors(Some(self), |part| part.next.get().map(AsRef::as_ref));
+        parts.any(|part| part.filter.perhaps(key))
+    }
+}
+
 /// Where a hash falls among so many places, in the order of hashes.
 pub(super) fn scaled(hash: u64, places: usize) -> usize {
     let place = (u128::from(hash) * (places as u128)) >> 64;
@@ -89,5 +124,15 @@ mod tests {
         assert!((0..65_536).all(|number| filter.perhaps(&key(number))));
         let wrong = (100_000..200_000).filter(|number| filter.perhaps(&key(*number))).count();
         assert!(wrong < 200, "{wrong} of 100,000");
+    }
+
+    #[test]
+    fn the_filter_of_all_grows_with_its_keys() {
+        let ever = Ever::with_room(1_000);
+        // Four parts, the last of them nearly full.
+        (0..84_000).for_each(|number| ever.add(&key(number)));
+        assert!((0..84_000).all(|number| ever.perhaps(&key(number))));
+        let wrong = (100_000..200_000).filter(|number| ever.perhaps(&key(*number))).count();
+        assert!(wrong < 600, "{wrong} of 100,000");
     }
 }

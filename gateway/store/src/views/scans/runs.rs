@@ -18,7 +18,7 @@ use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::{Moment, days};
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Filter, halves, scaled};
+use super::filter::{Ever, Filter, halves, scaled};
 use crate::error::StoreError;
 
 /// For so long a key is known.
@@ -89,9 +89,10 @@ struct Run {
 }
 
 /// All runs, each size in the order in which they were made.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Runs {
     pub(super) shape: Shape,
+    ever: Arc<Ever>,
     fresh: Vec<Run>,
     large: Vec<Run>,
 }
@@ -111,7 +112,8 @@ impl Runs {
             let run = |&(number, span)| Run { number, span, filter: Arc::new(Filter::with_room(room)) };
             list.iter().map(run).collect()
         };
-        Runs { shape, fresh: runs(FRESH, &listed.fresh), large: runs(LARGE, &listed.large) }
+        let ever = Arc::new(Ever::with_room(shape.keys));
+        Runs { shape, ever, fresh: runs(FRESH, &listed.fresh), large: runs(LARGE, &listed.large) }
     }
 
     pub(super) fn listed(&self) -> Listed {
@@ -123,7 +125,10 @@ impl Runs {
     pub(super) fn loaded(&self, (size, number, _): BlockId, rows: &[u8]) -> Result<(), StoreError> {
         let runs = if size == FRESH { &self.fresh } else { &self.large };
         let run = runs.iter().find(|run| run.number == number).ok_or(StoreError::DamagedViews)?;
-        rows_in(rows).for_each(|(key, _)| run.filter.add(&key));
+        rows_in(rows).for_each(|(key, _)| {
+            run.filter.add(&key);
+            self.ever.add(&key);
+        });
         Ok(())
     }
 
@@ -138,7 +143,11 @@ impl Runs {
         self.let_go(table, span.oldest)?;
         keys.sort_unstable();
         let filter = Arc::new(Filter::with_room(self.shape.keys));
-        keys.iter().for_each(|(key, _)| filter.add(key));
+        for (key, _) in &keys {
+            filter.add(key);
+            // What is not committed after all is not denied, and then not found.
+            self.ever.add(key);
+        }
         let run = Run { number: next_number(&self.fresh), span, filter };
         write(table, (FRESH, run.number), self.shape.blocks, &keys)?;
         self.fresh.push(run);
@@ -187,7 +196,7 @@ impl Runs {
 
     /// False if the key is surely in none of them.
     pub(super) fn perhaps(&self, key: &Key) -> bool {
-        self.all().any(|(_, run)| run.filter.perhaps(key))
+        self.ever.perhaps(key) && self.all().any(|(_, run)| run.filter.perhaps(key))
     }
 
     pub(super) fn find(
@@ -195,6 +204,9 @@ impl Runs {
         table: &impl ReadableTable<BlockId, &'static [u8]>,
         key: &Key,
     ) -> Result<Option<Seq>, StoreError> {
+        if !self.ever.perhaps(key) {
+            return Ok(None);
+        }
         for (size, run) in self.all().filter(|(_, run)| run.filter.perhaps(key)) {
             let block = block_of(key, self.shape.blocks_of(size));
             if let Some(rows) = table.get((size, run.number, block))?

@@ -353,15 +353,14 @@ fn open(
     let look = look?;
     // Views of a damaged ledger tell how far it went, if nobody has them open.
     let views = views.ok().filter(|_| look.is_sound());
-    let unclosed = matches!(look, overlay::Look::Unclosed { .. });
     let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
     match start(views) {
         // Every page is as it was written, and yet an entry is not: salvage leaves that one out. What is
-        // missing at the end of a file that was not closed is in the tail, or was.
+        // missing at the end is in the tail, if there are remains of it.
         Err(error)
             if salvaged.is_none()
                 && (matches!(error, StoreError::Damaged { .. } | StoreError::Hole { .. })
-                    || unclosed && matches!(error, StoreError::Short { .. })) =>
+                    || matches!(error, StoreError::Short { .. }) && tail::is_broken(folder)) =>
         {
             salvage::because_of(folder, keys, &**clock, &error.to_string())?;
             start(None)

@@ -57,6 +57,18 @@ fn entries_lie_in_the_ledger_as_version_1_wrote_them() {
 
 /// If this fails, the format has changed: give it a new version, and keep reading this one.
 #[test]
+fn entries_lie_in_the_tail_as_version_1_wrote_them() {
+    let folder = tempdir().unwrap();
+    let store = Store::open(folder.path(), KEY, Arc::new(StoppedClock), Box::new(|_| {})).unwrap();
+    append(&store, vec![created(), unmatched("a").0, setting("5")]);
+    let record = std::fs::read(folder.path().join("ledger.tail")).unwrap();
+    let length = record.iter().rposition(|byte| *byte != 0).unwrap();
+    let lines = hex(&record[..=length]) + "\n";
+    assert_eq!(lines, include_str!("golden/tail-v1.hex"), "{lines}");
+}
+
+/// If this fails, the format has changed: give it a new version, and keep reading this one.
+#[test]
 fn rows_lie_sealed_in_the_register_as_version_1_wrote_them() {
     let folder = tempdir().unwrap();
     let store = Store::open(folder.path(), KEY, Arc::new(StoppedClock), Box::new(|_| {})).unwrap();

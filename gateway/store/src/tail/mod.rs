@@ -188,6 +188,16 @@ pub(crate) fn bytes_in(folder: &Path) -> Result<Vec<u8>, StoreError> {
     }
 }
 
+/// Whether a record in this folder's tail was begun and is not whole. Those that were overwritten have lost
+/// their beginning, too.
+pub(crate) fn is_broken(folder: &Path) -> bool {
+    let bytes = bytes_in(folder).unwrap_or_default();
+    bytes.chunks(BLOCK).enumerate().any(|(block, start)| {
+        let from_there = bytes.get(block * BLOCK..).unwrap_or_default();
+        Record::begins(start) && matches!(Record::read(from_there), Ok(None))
+    })
+}
+
 /// Whose a tail is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {

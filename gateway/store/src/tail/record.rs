@@ -115,6 +115,11 @@ impl Record {
         Ok(&self.bytes)
     }
 
+    /// Whether these bytes began as a record.
+    pub(crate) fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
+
     fn links(&self) -> [u8; SUM] {
         let mut hasher = blake3::Hasher::new();
         for link in self.rows(0).filter_map(|(_, frame)| frame.last_chunk::<LINK>()) {

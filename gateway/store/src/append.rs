@@ -3,6 +3,7 @@
 //! Promises: the completion is called exactly once.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -162,5 +163,21 @@ impl Append {
     /// Events that depend on nothing and repeat nothing.
     pub fn new(events: Vec<NewEvent>, then: impl FnOnce(Appended) + Send + 'static) -> Self {
         Append { events, credentials: Vec::new(), dedup: None, expect: None, then: Box::new(then) }
+    }
+
+    /// Nothing that was decided after it is written.
+    pub(crate) fn end_line(&self) {
+        if let Some(expect) = &self.expect {
+            expect.line.end();
+        }
+    }
+
+    pub(crate) fn complete(self, appended: Appended) {
+        // Whose completion it is, is none of the other appends' business.
+        if catch_unwind(AssertUnwindSafe(|| (self.then)(appended))).is_err() {
+            tracing::error!(
+                "what was to be done after an append panicked; the ledger is intact, please report this"
+            );
+        }
     }
 }

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use redb::{Database, Durability, ReadableDatabase as _, TableError};
 use rollcall_domain::ids::Seq;
@@ -197,9 +198,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether there is so much in the tail that it should be moved.
-    pub(crate) fn has_long_tail(&self) -> bool {
-        self.tail.is_long(&self.place)
+    /// Whether the tail should be moved now, and, if so, whether lastingly.
+    pub(crate) fn is_due(&self, now: Duration) -> Option<bool> {
+        self.tail.is_due(&self.place, now)
     }
 
     /// Whoever reads finds the store down; the file is closed with what is returned.

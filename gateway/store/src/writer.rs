@@ -140,8 +140,11 @@ impl Writer {
                 Ok(first) => {
                     let batch = arrivals.gather(first);
                     self.take(batch);
-                    if self.ledger.is_up() && self.ledger.has_long_tail() {
-                        self.move_tail(false);
+                    let now = self.parts.clock.monotonic();
+                    if self.ledger.is_up()
+                        && let Some(lasting) = self.ledger.is_due(now)
+                    {
+                        self.move_tail(lasting);
                     }
                     // Also between batches, so that a busy campus gets there too.
                     if resealing && self.reseal_after.is_zero() && self.ledger.is_up() {
@@ -281,19 +284,19 @@ impl Writer {
         if let Some(key) = append.dedup
             && let Some(seq) = self.index.first(known, key)
         {
-            end_line(append);
+            append.end_line();
             return Ok(Answer::Already(seq));
         }
         if let Some(expect) = &append.expect {
             let moved_on = self.index.version(expect.session) != expect.version;
             if moved_on || expect.line.is_broken() {
-                end_line(append);
+                append.end_line();
                 return Ok(Answer::Stale);
             }
         }
         let Staged { change, record, head } = staged;
         if !register::are_unused(change, &append.credentials)? {
-            end_line(append);
+            append.end_line();
             return Ok(Answer::Stale);
         }
         let (at, keys) = (self.parts.clock.now(), &self.ledger.keys);
@@ -338,7 +341,7 @@ impl Writer {
                     }
                 },
             };
-            complete(append, appended);
+            append.complete(appended);
         }
         // Last, so that those who wait are not kept from the processor by the views; what they want to see
         // they wait for.
@@ -378,22 +381,6 @@ impl Writer {
 }
 
 fn fail(batch: Vec<Append>) {
-    batch.iter().for_each(end_line);
-    batch.into_iter().for_each(|append| complete(append, Appended::Failed(Failure::Unavailable)));
-}
-
-/// Nothing that was decided after it is written.
-fn end_line(append: &Append) {
-    if let Some(expect) = &append.expect {
-        expect.line.end();
-    }
-}
-
-fn complete(append: Append, appended: Appended) {
-    // Whose completion it is, is none of the other appends' business.
-    if catch_unwind(AssertUnwindSafe(|| (append.then)(appended))).is_err() {
-        tracing::error!(
-            "what was to be done after an append panicked; the ledger is intact, please report this"
-        );
-    }
+    batch.iter().for_each(Append::end_line);
+    batch.into_iter().for_each(|append| append.complete(Appended::Failed(Failure::Unavailable)));
 }

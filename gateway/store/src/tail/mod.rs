@@ -17,6 +17,7 @@ mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
 use rollcall_domain::ids::Seq;
@@ -31,6 +32,8 @@ use file::TailFile;
 use record::BLOCK;
 pub(crate) use record::Record;
 
+/// How long something may be in the tail alone.
+const LASTING: Duration = Duration::from_secs(5);
 /// Pages that stay in memory while a tail is settled.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -54,6 +57,8 @@ struct State {
     used: bool,
     /// Of the records that are not in the ledger's file yet.
     bytes: u64,
+    /// When it was first asked about what is not in the ledger's file lastingly.
+    since: Option<Duration>,
     /// Something was moved into the ledger's file that a power cut would take from there.
     volatile: bool,
 }
@@ -125,9 +130,17 @@ impl Tail {
         Ok(())
     }
 
-    /// Whether there is so much that it should be moved.
-    pub(crate) fn is_long(&self, place: &Place) -> bool {
-        self.state().bytes >= place.tail_bytes / 4
+    /// Whether it should be moved now, and, if so, whether lastingly.
+    pub(crate) fn is_due(&self, place: &Place, now: Duration) -> Option<bool> {
+        let mut state = self.state();
+        if state.bytes == 0 && !state.volatile {
+            return None;
+        }
+        let since = *state.since.get_or_insert(now);
+        match now.saturating_sub(since) >= LASTING {
+            true => Some(true),
+            false => (state.bytes >= place.tail_bytes / 4).then_some(false),
+        }
     }
 
     /// Whether the ledger's file lacks something, or would after a power cut.
@@ -146,8 +159,9 @@ impl Tail {
         self.records.write().unwrap_or_else(PoisonError::into_inner).clear();
         let mut state = self.state();
         (state.bytes, state.volatile) = (0, !lasting);
-        if lasting && let Some(file) = &mut state.file {
-            file.start_over();
+        if lasting {
+            state.since = None;
+            state.file.iter_mut().for_each(TailFile::start_over);
         }
     }
 }

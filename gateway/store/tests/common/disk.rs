@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 const LEDGER: [&str; 2] = ["ledger.redb", "ledger.tail"];
+/// How long a tail is that a store does not make anew.
+const TAIL: u64 = 8 << 20;
 
 pub struct Disk {
     folder: tempfile::TempDir,
@@ -20,14 +22,12 @@ impl Disk {
         let disk = Disk::with(&LEDGER);
         // A ledger is not made in a file that is there already.
         let made = tempfile::tempdir().unwrap();
-        let store = super::open(made.path());
-        super::append(&store, vec![super::setting("a tail is made with the first entry")]);
-        drop(store);
-        let whole = fs::metadata(made.path().join("ledger.tail")).unwrap().len();
-        disk.files[1].1.set_len(whole).unwrap();
-        let made = tempfile::tempdir().unwrap();
         super::make(made.path());
         disk.write_from(made.path());
+        disk.files
+            .iter()
+            .filter(|(name, _)| *name == LEDGER[1])
+            .for_each(|(_, tail)| tail.set_len(TAIL).unwrap());
         disk
     }
 

@@ -12,6 +12,7 @@
 mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::history::History;
@@ -23,7 +24,7 @@ use common::{
 };
 use rollcall_domain::ids::{Seq, UserId};
 use rollcall_domain::ports::{Health, HealthSource as _};
-use rollcall_store::{Appended, Credential, Expect, Line, Place, Store, Stuck, verify_at};
+use rollcall_store::{Append, Appended, Credential, Expect, Line, Place, Store, Stuck, verify_at};
 
 /// Faults in the test command; `ROLLCALL_FAULTS` asks for more.
 const FAULTS: u64 = 600;
@@ -60,6 +61,14 @@ fn insist(history: &mut History, store: &Store) {
     }
 }
 
+fn takes_credentials(store: &Store) -> bool {
+    let (sender, receiver) = channel();
+    let nobody = Credential::Password { user: UserId(999), hash: String::new() };
+    let then = move |appended| sender.send(appended).unwrap();
+    let append = Append { credentials: vec![nobody], ..Append::new(vec![], then) };
+    store.append(append).is_ok() && matches!(receiver.recv(), Ok(Appended::Committed(_)))
+}
+
 /// One disk that fails in every way, and one store that lives through it.
 fn live_through_faults(seed: u64) {
     let mut history = History::new(seed);
@@ -90,8 +99,9 @@ fn live_through_faults(seed: u64) {
             history.machine.heal();
             insist(&mut history, &store);
             assert!(store.is_up());
-            // Whoever cannot read has the file opened again.
-            while store.entries(Seq(1), 1).is_err() {
+            // Whoever cannot read has the file opened again; and what failed in it may show only when something
+            // is written there, and not into the tail.
+            while store.entries(Seq(1), 1).is_err() || !takes_credentials(&store) {
                 std::thread::yield_now();
             }
         }

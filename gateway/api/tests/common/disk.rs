@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+/// How long a tail is that a store does not make anew.
+const TAIL: u64 = 8 << 20;
+
 pub struct Disk(Vec<(PathBuf, File)>);
 
 impl Disk {
@@ -16,9 +19,14 @@ impl Disk {
     pub fn under(folder: &Path) -> Self {
         let files = ["ledger.redb", "ledger.tail"].map(|name| {
             let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
-            let (file, memory) = (folder.join(name), memfd_create(name, flags).unwrap().into());
-            fs::copy(&file, path_of(&memory)).unwrap();
-            fs::remove_file(&file).unwrap();
+            let (file, memory): (_, File) = (folder.join(name), memfd_create(name, flags).unwrap().into());
+            if file.exists() {
+                fs::copy(&file, path_of(&memory)).unwrap();
+                fs::remove_file(&file).unwrap();
+            } else {
+                // A tail is made with the first entry.
+                memory.set_len(TAIL).unwrap();
+            }
             symlink(path_of(&memory), &file).unwrap();
             (file, memory)
         });

@@ -40,6 +40,8 @@ pub(crate) enum Request {
     /// The gateway writes the file, so its path begins at the root.
     Backup {
         target: PathBuf,
+        /// Whether it is to be in it.
+        #[serde(default)]
         evidence: bool,
     },
     Verify {

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use redb::{Key, ReadTransaction, TableDefinition, TableError, TableHandle as _, Value};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::archive::{Header, PLAIN, Reader, VERSION, WITH_EVIDENCE, Writer, Wrong};
 use crate::caught::caught;
@@ -106,18 +108,19 @@ pub(crate) fn of(
     watch: Watch<'_>,
 ) -> Result<Backup, StoreError> {
     let writing = |error: io::Error| StoreError::Backup { path: target.to_owned(), what: error.to_string() };
-    if target.exists() {
+    if target.symlink_metadata().is_ok() {
         return Err(writing(io::ErrorKind::AlreadyExists.into()));
     }
     let mut part = target.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    // It holds what identifies people.
-    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
+    // It holds what identifies people: whatever lies there under its name is neither followed nor filled.
+    remove_if_there(&part)?;
+    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let file = Paced { file: options.map_err(writing)?, unsynced: 0, synced: 0, watch };
     let backup = caught(|| write(ledger, evidence, file, at, &writing));
     let named = backup.and_then(|backup| {
-        fs::rename(&part, target).map_err(writing)?;
+        give_name(&part, target).map_err(writing)?;
         sync_folder(
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")),
         )?;
@@ -127,6 +130,15 @@ pub(crate) fn of(
         remove_if_there(&part)?;
     }
     named
+}
+
+/// Not to a file that is there by now.
+fn give_name(part: &Path, target: &Path) -> io::Result<()> {
+    match renameat_with(CWD, part, CWD, target, RenameFlags::NOREPLACE) {
+        // Not every file system can tell.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(part, target),
+        named => Ok(named?),
+    }
 }
 
 fn write(

@@ -16,13 +16,14 @@ use crate::backup::{Backup, EVIDENCE, OF_EVIDENCE, Refused, begin, check_backup}
 use crate::caught::caught;
 use crate::disk::Place;
 use crate::error::StoreError;
+use crate::events;
 use crate::evidence;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::Held;
 use crate::salvage::{remove_if_there, set_aside, sync_folder};
-use crate::tables::each_of_register;
-use crate::tail;
+use crate::tables::{EVENTS, each_of_register};
+use crate::{tail, upgrade};
 
 /// Rows written in one transaction.
 const AT_ONCE: u64 = 50_000;
@@ -53,7 +54,7 @@ pub struct Restored {
 ///
 /// # Errors
 /// There is no key, or not this one; the backup is not whole; a ledger is there and may not be replaced, or
-/// somebody has it; or the new one cannot be written. Nothing has changed then.
+/// somebody has it; or the new one cannot be written. The ledger is then as it was.
 pub fn restore(
     path: &Path,
     folder: &Path,
@@ -87,6 +88,8 @@ pub fn restore(
         clear()?;
         return Err(error);
     }
+    // What was half changed is not there any more, and must not be undone over what is brought back.
+    upgrade::forget(folder)?;
     let set_aside = is_there.then(|| set_aside(&ledger, "replaced", at)).transpose()?;
     match &set_aside {
         Some(ledger) => tail::set_aside(folder, ledger)?,
@@ -94,12 +97,13 @@ pub fn restore(
     }
     // They have followed another ledger, perhaps further.
     remove_if_there(&folder.join("views.redb"))?;
+    fs::rename(&new, &ledger).map_err(redb::Error::Io)?;
+    sync_folder(folder)?;
     let evidence_set_aside = other_evidence.then(|| evidence::set_aside(&evidence)).transpose()?;
     if backup.evidence.is_some() {
         fs::rename(&new_evidence, &evidence).map_err(redb::Error::Io)?;
+        sync_folder(folder)?;
     }
-    fs::rename(&new, &ledger).map_err(redb::Error::Io)?;
-    sync_folder(folder)?;
     drop(held);
     Ok(Restored { backup, set_aside, evidence_set_aside })
 }
@@ -108,7 +112,7 @@ pub fn restore(
 fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(), StoreError> {
     caught(|| {
         let database = Database::create(folder.join(UNFINISHED))?;
-        let mut loading = Loading { database, transaction: None, rows: 0 };
+        let mut loading = Loading { database, transaction: None, entries: Vec::new(), rows: 0 };
         let new_evidence = || evidence::Loading::into_new(&folder.join(UNFINISHED_EVIDENCE));
         let mut evidence = backup.evidence.map(|_items| new_evidence()).transpose()?;
         let put = |name: &str, key: &[u8], value: &[u8]| {
@@ -132,6 +136,8 @@ fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(
 struct Loading {
     database: Database,
     transaction: Option<WriteTransaction>,
+    /// To be put in together.
+    entries: Vec<(u64, Vec<u8>)>,
     rows: u64,
 }
 
@@ -145,6 +151,9 @@ impl Loading {
             Some(transaction) => transaction,
             None => self.database.begin_write()?,
         };
+        if table == EVENTS.name() {
+            self.entries.push((u64::from_bytes(key), value.to_vec()));
+        }
         macro_rules! put {
             ($($table:ident),+) => {$(
                 if table == crate::tables::$table.name() {
@@ -152,14 +161,18 @@ impl Loading {
                 }
             )+};
         }
-        put!(EVENTS, GAPS, KEYS);
+        put!(GAPS, KEYS);
         each_of_register!(put);
         self.transaction = Some(transaction);
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.transaction.take().map_or(Ok(()), |transaction| Ok(transaction.commit()?))
+        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+        let entries = self.entries.iter().map(|(seq, bytes)| (*seq, bytes.as_slice()));
+        events::insert(&mut transaction.open_table(EVENTS)?, entries)?;
+        self.entries.clear();
+        Ok(transaction.commit()?)
     }
 }
 

@@ -68,8 +68,7 @@ impl Upgrade {
     /// # Errors
     /// The mark cannot be removed.
     pub fn ready(self) -> Result<(), StoreError> {
-        remove_if_there(&self.folder.join(MARK))?;
-        sync_folder(&self.folder)
+        forget(&self.folder)
     }
 
     /// Brings back what was there before.
@@ -81,4 +80,10 @@ impl Upgrade {
         self.ready()?;
         Ok(restored)
     }
+}
+
+/// Takes the mark away, if there is one.
+pub(crate) fn forget(folder: &Path) -> Result<(), StoreError> {
+    remove_if_there(&folder.join(MARK))?;
+    sync_folder(folder)
 }

@@ -267,3 +267,20 @@ fn a_closed_ledger_is_backed_up_without_being_changed() {
     assert!(fs::read(ledger(folder.path())).unwrap() == before);
     assert!(Store::is_in(folder.path()));
 }
+
+#[test]
+fn what_lies_in_the_way_of_a_backup_is_neither_followed_nor_filled() {
+    let (folder, other, _) = backed_up();
+    let target = other.path().join("next");
+    let (part, mine) = (other.path().join("next.part"), other.path().join("mine"));
+    fs::write(&mine, "mine").unwrap();
+    std::os::unix::fs::symlink(&mine, &part).unwrap();
+    backup(folder.path(), KEY, &target, at()).unwrap();
+    assert_eq!(fs::read(&mine).unwrap(), b"mine");
+    assert!(part.symlink_metadata().is_err());
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    // Also one that leads nowhere is somebody's.
+    let dangling = other.path().join("dangling");
+    std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+    assert!(backup(folder.path(), KEY, &dangling, at()).is_err());
+}

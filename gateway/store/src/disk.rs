@@ -22,6 +22,7 @@ use crate::error::StoreError;
 const RETRY: Duration = Duration::from_millis(500);
 /// How long the ledger's tail may become before it is moved: some 40,000 scans.
 const TAIL_BYTES: u64 = 8 << 20;
+const TAIL_BLOCK: u64 = 4_096;
 
 /// A folder on a disk, or what a test puts in its place.
 pub trait Disk: Send + Sync {
@@ -41,7 +42,7 @@ pub trait Disk: Send + Sync {
     /// The disk fails.
     fn has(&self, file: &str) -> io::Result<bool>;
 
-    /// Gives a file that was closed its name, which a power cut does not take back.
+    /// Gives a file its name, which a power cut does not take back; it may be open.
     ///
     /// # Errors
     /// The disk fails.
@@ -95,10 +96,10 @@ impl Place {
         Place { retry, ..self }
     }
 
-    /// Has a tail of the ledger of so many bytes, a multiple of 4,096.
+    /// Has a tail of the ledger of about so many bytes.
     #[must_use]
     pub fn with_tail_of(self, bytes: u64) -> Self {
-        Place { tail_bytes: bytes, ..self }
+        Place { tail_bytes: bytes.max(TAIL_BLOCK).next_multiple_of(TAIL_BLOCK), ..self }
     }
 
     pub(crate) fn raw(&self, file: &str, make: bool) -> Result<Box<dyn StorageBackend>, StoreError> {

@@ -66,7 +66,16 @@ pub(crate) fn read(
 pub(crate) fn last(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<u64, StoreError> {
     let Some((first, row)) = table.last()? else { return Ok(0) };
     let first = first.value();
-    Ok(entries(first, row.value()).last().map_or(first, |(seq, _)| seq))
+    let Some((seq, last)) = entries(first, row.value()).last() else { return Ok(first) };
+    match codec::length(last) {
+        Some((found, length)) if found == seq && usize::try_from(length) == Ok(last.len()) => Ok(seq),
+        // There may be more behind it. One before it may have told a wrong end.
+        _ => {
+            let mut damaged = entries(first, row.value()).filter(|(_, bytes)| !codec::is_intact(bytes));
+            let seq = damaged.next().map_or(seq, |(seq, _)| seq);
+            Err(StoreError::Damaged { seq, what: "does not tell where it ends" })
+        }
+    }
 }
 
 /// The entries of a row.

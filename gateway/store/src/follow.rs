@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rollcall_domain::event::Entry;
+use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 use rustix::process::setpriority_process;
 
@@ -37,6 +38,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const BEHIND: i32 = 5;
 /// How long rows may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);
+/// How many entries may be, since a start has to fold them in again.
+const LASTING_ENTRIES: u64 = 100_000;
 
 /// Takes the entries of each commit.
 pub(crate) struct Follower(Arc<Shared>);
@@ -92,6 +95,7 @@ pub(crate) fn start(
         views,
         file,
         lasting_since,
+        lasting_at: Seq(0),
         last_commit: 0,
         said: Said::default(),
         reserve,
@@ -112,6 +116,8 @@ struct Following {
     file: ViewsFile,
     /// When the rows were last all on disk.
     lasting_since: Duration,
+    /// How far they were then.
+    lasting_at: Seq,
     /// How many entries the last commit brought.
     last_commit: usize,
     said: Said,
@@ -289,10 +295,11 @@ impl Following {
 
     fn commit(&mut self, end: Head) -> Result<(), Trouble> {
         let now = self.clock.monotonic();
-        let lasting = now.saturating_sub(self.lasting_since) >= LASTING;
+        let more = end.last.0.saturating_sub(self.lasting_at.0);
+        let lasting = now.saturating_sub(self.lasting_since) >= LASTING || more >= LASTING_ENTRIES;
         caught(|| self.file.commit(end, lasting)).map_err(Trouble::Views)?;
         if lasting {
-            self.lasting_since = now;
+            (self.lasting_since, self.lasting_at) = (now, end.last);
         }
         self.show()
     }

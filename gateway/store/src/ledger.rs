@@ -23,6 +23,7 @@ use crate::error::StoreError;
 use crate::events;
 use crate::keys::{Keyring, Keys};
 use crate::overlay::open_unchanged;
+use crate::reading::Now;
 use crate::tables::{EVENTS, PROOF};
 use crate::tail::{self, Record, Tail};
 
@@ -76,25 +77,26 @@ impl Head {
 impl Ledger {
     /// Opens the file, or makes it, and brings it under the keyring's current key.
     pub(crate) fn open(place: &Place, keys: &Keyring) -> Result<Self, StoreError> {
-        Self::open_with(place, |database| Keys::settle(database, keys))
+        Self::open_with(place, keys, |database| Keys::settle(database, keys))
     }
 
     /// Opens the file to look at it: it stays under the key that it is under.
     pub(crate) fn open_as_it_is(place: &Place, keys: &Keyring) -> Result<Self, StoreError> {
-        Self::open_with(place, |database| Keys::read(database, keys))
+        Self::open_with(place, keys, |database| Keys::read(database, keys))
     }
 
     /// It gets its name once it is whole, so that an empty or a half-made one is never taken for a ledger:
     /// that could only be one that has lost what was in it.
     fn open_with(
         place: &Place,
+        ring: &Keyring,
         keys: impl FnOnce(&Database) -> Result<Keys, StoreError>,
     ) -> Result<Self, StoreError> {
         let disk = &*place.disk;
         if disk.has(FILE).map_err(redb::Error::Io)? {
             let database = place.open(CACHE_BYTES, FILE, false)?;
             // First, for a key that replaces another chains what comes after the last entry.
-            let tail = Tail::open(place, &database)?;
+            let tail = Tail::open(place, &database, Keys::read(&database, ring)?.ledger())?;
             let keys = keys(&database)?;
             forget_proof(&database)?;
             return Ok(Ledger { tail, ..Self::of(place.clone(), keys, database) });
@@ -112,7 +114,7 @@ impl Ledger {
     pub(crate) fn open_unchanged(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
         Self::open_only(folder, keys, || {
             let database = open_unchanged(&file_in(folder))?;
-            Tail::look(folder, &database)?;
+            Tail::look(folder, &database, Keys::read(&database, keys)?.ledger())?;
             Ok(database)
         })
     }
@@ -122,9 +124,17 @@ impl Ledger {
         Self::open_only(folder, keys, || Place::from(folder).open(CACHE_BYTES, file, false))
     }
 
-    /// Makes the file in a real folder the whole ledger, whatever lies in its tail.
-    pub(crate) fn settle(folder: &Path) -> Result<(), StoreError> {
-        tail::settle(folder, FILE)
+    /// Makes the file in a real folder the whole ledger, if something lies in its tail alone.
+    pub(crate) fn settle(folder: &Path, keys: &Keyring) -> Result<(), StoreError> {
+        let database = open_unchanged(&file_in(folder))?;
+        let ledger = Keys::read(&database, keys)?.ledger();
+        let end = Now::of(database.begin_read()?, Vec::new()).end()?;
+        drop(database);
+        if tail::lacks_something(&tail::bytes_in(folder)?, end, ledger)? {
+            let place = Place::from(folder);
+            Tail::open(&place, &place.open(CACHE_BYTES, FILE, false)?, ledger)?;
+        }
+        Ok(())
     }
 
     fn open_only(
@@ -160,8 +170,9 @@ impl Ledger {
         self.doubted.store(false, Ordering::Release);
         let database = self.place.open(CACHE_BYTES, FILE, false)?;
         self.keys.check(&database)?;
-        self.tail.open_again(&self.place, &database)?;
+        self.tail.open_again(&self.place, &database, self.keys.ledger())?;
         prove(&database)?;
+        self.tail.prove(&self.place)?;
         self.put(Some(Arc::new(database)));
         Ok(())
     }

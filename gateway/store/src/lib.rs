@@ -342,6 +342,9 @@ fn open(
         let views = views.unwrap_or_else(|| ViewsFile::find(place));
         let (views, follower, following) =
             follow::start(place, views, Arc::clone(reserve), &ledger, Arc::clone(clock))?;
+        if let Err(error) = ledger.tail.clean() {
+            tracing::warn!(%error, "the ledger's tail cannot be written; it is tried again with the first scan");
+        }
         Ok(Opened { ledger, views, follower, following })
     };
     let Some(folder) = place.disk.folder() else { return start(None) };
@@ -353,14 +356,16 @@ fn open(
     let look = look?;
     // Views of a damaged ledger tell how far it went, if nobody has them open.
     let views = views.ok().filter(|_| look.is_sound());
+    let unclosed = matches!(look, overlay::Look::Unclosed { .. });
     let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
     match start(views) {
         // Every page is as it was written, and yet an entry is not: salvage leaves that one out. What is
-        // missing at the end is in the tail, if there are remains of it.
+        // missing at the end of a file that was not closed was in the tail, and may be there in part.
         Err(error)
             if salvaged.is_none()
                 && (matches!(error, StoreError::Damaged { .. } | StoreError::Hole { .. })
-                    || matches!(error, StoreError::Short { .. }) && tail::is_broken(folder)) =>
+                    || matches!(error, StoreError::Short { .. })
+                        && (unclosed || tail::is_broken(folder))) =>
         {
             salvage::because_of(folder, keys, &**clock, &error.to_string())?;
             start(None)

@@ -72,12 +72,12 @@ pub fn restore(
             return Err(StoreError::IsThere { path: path.clone() });
         }
     }
-    // What is set aside is to be whole by itself, unless it is damaged.
-    if is_there && let Err(error) = caught(|| Ledger::settle(folder)) {
-        if !error.is_damage() {
+    // What is set aside is to be whole by itself, if that is possible; else its tail is needed, too.
+    if is_there && let Err(error) = caught(|| Ledger::settle(folder, keys)) {
+        if matches!(error, StoreError::InUse { .. }) {
             return Err(error);
         }
-        tracing::warn!(%error, "the ledger that is replaced is damaged");
+        tracing::warn!(%error, "the ledger that is replaced may not be whole without its tail, which is kept beside it");
     }
     // Nobody may go on writing to what is set aside.
     let held = is_there.then(|| Held::take(&ledger)).transpose()?;
@@ -97,6 +97,8 @@ pub fn restore(
     }
     // They have followed another ledger, perhaps further.
     remove_if_there(&folder.join("views.redb"))?;
+    // The names before this one stay, or this one does not come.
+    sync_folder(folder)?;
     fs::rename(&new, &ledger).map_err(redb::Error::Io)?;
     sync_folder(folder)?;
     let evidence_set_aside = other_evidence.then(|| evidence::set_aside(&evidence)).transpose()?;

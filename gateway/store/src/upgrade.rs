@@ -18,6 +18,7 @@ use rollcall_domain::moment::Moment;
 use crate::backup::backup;
 use crate::error::StoreError;
 use crate::keys::Keyring;
+use crate::ledger::Ledger;
 use crate::restore::{Overwrite, Restored, restore};
 use crate::salvage::{remove_if_there, sync_folder};
 
@@ -41,7 +42,10 @@ impl Upgrade {
         let stamp = at.civil(&TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
         let name = format!("before-upgrade-{stamp}.rollcall-backup");
         let path = folder.join(&name);
-        backup(folder, keys, &path, at)?;
+        let keys = keys.into();
+        backup(folder, keys.clone(), &path, at)?;
+        // So that what is changed is the whole ledger.
+        Ledger::settle(folder, &keys)?;
         let mark = folder.join(MARK);
         let writing = folder.join("upgrade.part");
         let mut file = File::create(&writing).map_err(redb::Error::Io)?;

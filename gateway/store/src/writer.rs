@@ -256,7 +256,7 @@ impl Writer {
         let known = self.index.look(batch)?;
         let mut staged = Staged {
             change: Change::of(self.ledger.database()?),
-            record: Record::after(self.head),
+            record: Record::after(self.head, self.ledger.keys.ledger()),
             head: self.head,
         };
         let mut answers = Vec::with_capacity(batch.len());

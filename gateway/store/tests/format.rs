@@ -61,7 +61,10 @@ fn entries_lie_in_the_tail_as_version_1_wrote_them() {
     let folder = tempdir().unwrap();
     let store = Store::open(folder.path(), KEY, Arc::new(StoppedClock), Box::new(|_| {})).unwrap();
     append(&store, vec![created(), unmatched("a").0, setting("5")]);
-    let record = std::fs::read(folder.path().join("ledger.tail")).unwrap();
+    let mut record = std::fs::read(folder.path().join("ledger.tail")).unwrap();
+    // Whose it is differs each time, and so does the checksum over that.
+    record[5..13].fill(0);
+    record[69..77].fill(0);
     let length = record.iter().rposition(|byte| *byte != 0).unwrap();
     let lines = hex(&record[..=length]) + "\n";
     assert_eq!(lines, include_str!("golden/tail-v1.hex"), "{lines}");

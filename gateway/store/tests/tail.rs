@@ -13,10 +13,10 @@ use std::fs;
 use std::path::Path;
 
 use common::damage::{PAGE, at_one_moment, in_memory, ledger};
-use common::{KEY, append, at, open, setting, wait_for};
+use common::{KEY, append, at, open, register, setting, wait_for};
 use rollcall_domain::event::Event;
-use rollcall_domain::ids::Seq;
-use rollcall_store::{Appended, Gap, Overwrite, Store, StoreError, backup, restore, verify};
+use rollcall_domain::ids::{Seq, UserId};
+use rollcall_store::{Appended, Credential, Gap, Overwrite, Store, StoreError, backup, restore, verify};
 use tempfile::TempDir;
 
 const FILES: [&str; 3] = ["ledger.tail", "ledger.redb", "views.redb"];
@@ -88,7 +88,7 @@ fn to_look_at_a_tail_does_not_change_it() {
 #[test]
 fn an_entry_of_the_tail_that_is_damaged_is_named_and_the_others_are_kept() {
     // In its payload, in its header, and in the header of its record.
-    for place in [100, 75, 20] {
+    for place in [110, 80, 20] {
         let folder = killed_after(5);
         damage(folder.path(), 2, place);
         let found = verify(folder.path(), KEY, None).unwrap_err();
@@ -114,7 +114,7 @@ fn the_last_entry_of_the_tail_is_missed_if_the_views_had_seen_it() {
     (1..=4).for_each(|number| drop(append(&store, vec![setting(&number.to_string())])));
     let left = killed(&store, folder.path());
     drop(store);
-    damage(left.path(), 3, 100);
+    damage(left.path(), 3, 110);
     // Nobody was told of it, as far as can be seen: the power may have gone while it was written.
     let torn = in_memory();
     for file in ["ledger.tail", "ledger.redb"] {
@@ -145,15 +145,57 @@ fn a_tail_that_was_cut_short_or_is_gone_counts_as_far_as_it_goes() {
 
 #[test]
 fn the_tail_of_another_ledger_is_kept_and_left_out() {
-    let (folder, other) = (killed_after(3), in_memory());
+    let folder = killed_after(3);
+    let before = tail(folder.path());
+    // It begins after the end of this one, at it, or before it.
+    for entries in [0, 1, 3, 9] {
+        let other = in_memory();
+        let store = open(other.path());
+        (0..entries).for_each(|_| drop(append(&store, vec![setting("other")])));
+        drop(store);
+        for name in ["ledger.tail.foreign", "ledger.tail.foreign-1"] {
+            fs::write(other.path().join("ledger.tail"), &before).unwrap();
+            assert_eq!(verify(other.path(), KEY, None).unwrap().last, Seq(entries));
+            let store = open(other.path());
+            assert_eq!(
+                (values(&store), store.gaps().unwrap()),
+                (vec!["other".to_owned(); usize::try_from(entries).unwrap()], vec![])
+            );
+            assert!(fs::read(other.path().join(name)).unwrap() == before);
+        }
+    }
+}
+
+#[test]
+fn salvage_takes_nothing_from_the_tail_of_another_ledger() {
+    let (folder, other) = (killed_after(9), in_memory());
     let store = open(other.path());
-    append(&store, vec![setting("other")]);
+    (0..3).for_each(|_| drop(append(&store, vec![setting("other")])));
     drop(store);
     fs::copy(folder.path().join("ledger.tail"), other.path().join("ledger.tail")).unwrap();
-    let before = tail(folder.path());
-    let store = open(other.path());
-    assert_eq!(values(&store), ["other"]);
-    assert!(fs::read(other.path().join("ledger.tail.foreign")).unwrap() == before);
+    let mut bytes = fs::read(ledger(other.path())).unwrap();
+    bytes[..PAGE].fill(0);
+    fs::write(ledger(other.path()), bytes).unwrap();
+    assert_eq!(values(&open(other.path())), ["other"; 3]);
+}
+
+#[test]
+fn a_block_that_came_back_as_zeros_is_named_if_the_views_had_seen_what_was_in_it() {
+    let folder = in_memory();
+    let store = open(folder.path());
+    append(&store, vec![setting("1")]);
+    drop(store);
+    let store = open(folder.path());
+    // Something goes into the ledger's file, so that it has to be closed.
+    let secret = Credential::Password { user: UserId(1), hash: "$argon2id$".to_owned() };
+    register(&store, setting("2"), vec![], vec![secret]);
+    append(&store, vec![setting("3")]);
+    let left = killed(&store, folder.path());
+    drop(store);
+    fs::copy(folder.path().join("views.redb"), left.path().join("views.redb")).unwrap();
+    fs::write(left.path().join("ledger.tail"), vec![0; 8 << 20]).unwrap();
+    let store = open(left.path());
+    assert!(matches!(store.gaps().unwrap()[..], [Gap { first: Seq(3), last: Seq(3), .. }]));
 }
 
 #[test]

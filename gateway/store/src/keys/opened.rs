@@ -23,6 +23,7 @@ use crate::reading::Now;
 use crate::seal::{Generation, Place, Seal, generation};
 use crate::secrets::Secrets;
 use crate::tables::KEYS;
+use crate::tail::LedgerId;
 
 /// The one row of [`KEYS`].
 const ROW: &str = "keys";
@@ -97,6 +98,12 @@ impl Keys {
             }
         }
         Err(refused)
+    }
+
+    /// What tells this ledger from every other, also after its root key was replaced.
+    pub(crate) fn ledger(&self) -> LedgerId {
+        let id = blake3::derive_key("rollcall ledger id v1", &self.kept.lasting);
+        id.first_chunk().copied().unwrap_or_default()
     }
 
     /// The root key that they are sealed under.

@@ -1,9 +1,9 @@
 //! A new ledger from what is left of a damaged one.
 //!
-//! Promises: every entry that lies intact in the file, or in the tail beside it, is in the new ledger, under its own sequence and with
-//! its own bytes; what is gone is named by ranges, in the new ledger too, so that it never passes for
-//! whole; rows of the register come along as far as pages lead to them; the damaged file is kept under
-//! another name; until the new ledger is whole and on disk, nothing is changed.
+//! Promises: every entry that lies intact in the file, or in the tail beside it, is in the new ledger, under its
+//! own sequence and with its own bytes; what is gone is named by ranges, in the new ledger too, so that it never
+//! passes for whole; rows of the register come along as far as pages lead to them; the damaged file is kept
+//! under another name; until the new ledger is whole and on disk, nothing is changed.
 //!
 //! Refuses: a file that another process has, that a newer version wrote, or of which the key proves
 //! nothing. Those are not damaged, and starting over from them would lose what is in them.
@@ -35,8 +35,7 @@ use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::{Held, Look};
 use crate::register::forget_person;
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
-use crate::tail;
-use crate::views;
+use crate::{tail, views};
 use choose::{Chosen, choose};
 use pages::Rows;
 use scan::{Source, scan};
@@ -126,14 +125,23 @@ pub fn salvage(folder: &Path, keys: impl Into<Keyring>, at: Moment) -> Result<Sa
 
 fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, StoreError> {
     let path = file_in(folder);
-    let source = Source::new(Held::take(&path)?, tail::bytes_in(folder)?)?;
-    let scan = scan(&source)?;
+    let tail = tail::bytes_in(folder)?;
+    let source = Source::new(Held::take(&path)?, tail.all.clone())?;
+    let found = scan(&source)?;
     // The views may have seen what is gone without a trace.
     let known_last = views::last_in(folder);
     let tables = tables(&source);
     let rows: Vec<_> = keys_in(&tables).collect();
-    let (keys, row_of_keys) = Keys::found(&rows, &scan.keys, ring)?;
-    let chosen = choose(&source, &scan, &|seq| *keys.chain(Seq(seq)), known_last, at)?;
+    let (keys, row_of_keys) = Keys::found(&rows, &found.keys, ring)?;
+    let (source, found) = match tail::is_foreign(&tail, keys.ledger()) {
+        true => {
+            let source = source.without_tail();
+            let found = scan(&source)?;
+            (source, found)
+        }
+        false => (source, found),
+    };
+    let chosen = choose(&source, &found, &|seq| *keys.chain(Seq(seq)), known_last, at)?;
 
     let new = folder.join(UNFINISHED);
     remove_if_there(&new)?;

@@ -53,6 +53,11 @@ impl Source {
         Ok(Source { held, tail_at, tail, length })
     }
 
+    /// The same without a tail, which turned out to be another ledger's.
+    pub(crate) fn without_tail(self) -> Self {
+        Source { tail: Vec::new(), length: self.tail_at, ..self }
+    }
+
     /// As many bytes as there are; zeros where the disk does not give them.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Vec<u8> {
         let there = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);

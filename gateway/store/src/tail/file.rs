@@ -5,8 +5,8 @@
 //!
 //! Refuses: knowing which of the records still count.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use redb::StorageBackend;
 
@@ -20,6 +20,8 @@ const UNFINISHED: &str = "ledger.tail.new";
 
 /// One that is not this ledger's.
 const FOREIGN: &str = "ledger.tail.foreign";
+/// So many of those are kept.
+const MOST_FOREIGN: usize = 1_000;
 
 pub(super) struct TailFile {
     raw: Box<dyn StorageBackend>,
@@ -45,8 +47,16 @@ impl TailFile {
         Ok(Some(TailFile { raw, length, at: 0 }))
     }
 
-    /// A new one, of zeros.
+    /// A new one, of zeros. If that fails, nothing of it takes up room.
     pub(super) fn make(place: &Place) -> Result<Self, StoreError> {
+        Self::try_to_make(place).inspect_err(|_why| {
+            if let Err(error) = place.disk.remove(UNFINISHED) {
+                tracing::debug!(%error, "what was begun of a tail stays");
+            }
+        })
+    }
+
+    fn try_to_make(place: &Place) -> Result<Self, StoreError> {
         let made = place.raw(UNFINISHED, true)?;
         let mut file = TailFile { raw: made, length: place.tail_bytes, at: 0 };
         file.raw.set_len(file.length).map_err(redb::Error::Io)?;
@@ -55,10 +65,9 @@ impl TailFile {
         Ok(file)
     }
 
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or_default()];
-        self.raw.read(0, &mut bytes).map_err(redb::Error::Io)?;
-        Ok(bytes)
+    pub(super) fn bytes(&self) -> Bytes {
+        let read = |at: u64, out: &mut [u8]| self.raw.read(at, out);
+        Bytes::read(usize::try_from(self.length).unwrap_or_default(), read)
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -100,6 +109,37 @@ impl TailFile {
 
 /// Gives it another name, under which nobody looks.
 pub(super) fn put_aside(place: &Place) -> Result<PathBuf, StoreError> {
-    place.disk.rename(FILE, FOREIGN).map_err(redb::Error::Io)?;
-    Ok(place.disk.path(FOREIGN))
+    let names = (1..MOST_FOREIGN).map(|number| format!("{FOREIGN}-{number}"));
+    for name in std::iter::once(FOREIGN.to_owned()).chain(names) {
+        if !place.disk.has(&name).map_err(redb::Error::Io)? {
+            place.disk.rename(FILE, &name).map_err(redb::Error::Io)?;
+            return Ok(place.disk.path(&name));
+        }
+    }
+    Err(redb::Error::Io(io::ErrorKind::AlreadyExists.into()).into())
+}
+
+/// What lies in a tail.
+#[derive(Default)]
+pub(crate) struct Bytes {
+    pub(crate) all: Vec<u8>,
+    /// Blocks that the disk does not give; zeros stand in for them.
+    pub(crate) unread: Vec<usize>,
+}
+
+impl Bytes {
+    /// In spite of what cannot be read.
+    pub(super) fn read(length: usize, read: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Self {
+        let mut bytes = Bytes { all: vec![0; length], unread: Vec::new() };
+        if read(0, &mut bytes.all).is_err() {
+            for (number, block) in bytes.all.chunks_mut(BLOCK).enumerate() {
+                if let Err(error) = read(u64::try_from(number * BLOCK).unwrap_or(u64::MAX), block) {
+                    tracing::warn!(block = number, %error, "a part of the ledger's tail cannot be read");
+                    block.fill(0);
+                    bytes.unread.push(number);
+                }
+            }
+        }
+        bytes
+    }
 }

@@ -13,29 +13,25 @@
 //! file has is passed over, what follows it is brought in, and where nothing follows, the tail ends.
 
 mod file;
+mod found;
 mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use rollcall_domain::ids::Seq;
 
 use crate::disk::Place;
 use crate::error::StoreError;
-use crate::events;
-use crate::overlay::open_unchanged;
-use crate::reading::Now;
-use crate::tables::EVENTS;
 use file::TailFile;
-use record::BLOCK;
-pub(crate) use record::Record;
+use found::{Whose, bring_in, bring_in_known, put};
+pub(crate) use found::{bytes_in, is_broken, is_foreign, lacks_something};
+pub(crate) use record::{LedgerId, Record};
 
 /// How long something may be in the tail alone.
 const LASTING: Duration = Duration::from_secs(5);
-/// Pages that stay in memory while a tail is settled.
-const CACHE_BYTES: usize = 1 << 20;
 
 /// Where the tail of the ledger in this folder lies.
 pub(crate) fn file_in(folder: &Path) -> PathBuf {
@@ -68,33 +64,72 @@ impl Tail {
     ///
     /// # Errors
     /// Entries between the file and the tail are missing, or the disk fails.
-    pub(crate) fn open(place: &Place, database: &Database) -> Result<Self, StoreError> {
+    pub(crate) fn open(place: &Place, database: &Database, ledger: LedgerId) -> Result<Self, StoreError> {
         let tail = Tail::default();
-        tail.open_again(place, database)?;
+        tail.open_again(place, database, ledger)?;
         Ok(tail)
     }
 
-    /// The same after a failure; what was in memory is forgotten.
-    pub(crate) fn open_again(&self, place: &Place, database: &Database) -> Result<(), StoreError> {
-        self.records.write().unwrap_or_else(PoisonError::into_inner).clear();
+    /// The same after a failure. What is in memory was on disk, and is brought in whatever became of the tail.
+    pub(crate) fn open_again(
+        &self,
+        place: &Place,
+        database: &Database,
+        ledger: LedgerId,
+    ) -> Result<(), StoreError> {
         *self.state() = State::default();
-        let Some(file) = TailFile::open(place)? else { return Ok(()) };
-        let bytes = file.bytes()?;
-        if bring_in(database, &bytes)? == Whose::Foreign {
-            let aside = file::put_aside(place)?;
-            tracing::warn!(aside = %aside.display(), "the tail is of another ledger than the one beside it; it is kept, and left out");
-            return Ok(());
+        bring_in_known(database, &self.since(Seq(0)))?;
+        if let Some(file) = TailFile::open(place)? {
+            let bytes = file.bytes();
+            if bring_in(database, &bytes, ledger)? == Whose::Foreign {
+                drop(file);
+                let aside = file::put_aside(place)?;
+                tracing::warn!(aside = %aside.display(), "the tail is of another ledger than the one beside it; it is kept, and left out");
+            } else {
+                // One of another length is made anew when something is written.
+                let used = bytes.all.iter().any(|byte| *byte != 0);
+                let file = (file.length() == place.tail_bytes).then_some(file);
+                *self.state() = State { file, used, ..State::default() };
+            }
         }
-        // A tail of another size is made anew when something is written.
-        let fits = file.length() == place.tail_bytes;
-        let used = bytes.iter().any(|byte| *byte != 0);
-        *self.state() = State { file: fits.then_some(file), used, ..State::default() };
+        self.records.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }
 
     /// Brings what lies in a tail that is only looked at into a file of which nothing is kept.
-    pub(crate) fn look(folder: &Path, database: &Database) -> Result<(), StoreError> {
-        bring_in(database, &bytes_in(folder)?).map(drop)
+    pub(crate) fn look(folder: &Path, database: &Database, ledger: LedgerId) -> Result<(), StoreError> {
+        if bring_in(database, &bytes_in(folder)?, ledger)? == Whose::Foreign {
+            tracing::warn!("the tail is of another ledger than the one beside it; it is left out");
+        }
+        Ok(())
+    }
+
+    /// Takes away what lies in it from before, which must not lie about among what is written next.
+    pub(crate) fn clean(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.used
+            && let Some(file) = &mut state.file
+        {
+            file.wipe()?;
+            state.used = false;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the next record can be written: in a new file, if the one that is there takes nothing.
+    pub(crate) fn prove(&self, place: &Place) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let wiped = state.file.take().map(|mut file| file.wipe().map(|()| file));
+        let file = match wiped {
+            Some(Ok(file)) => file,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the ledger's tail cannot be written; another one is made");
+                TailFile::make(place)?
+            }
+            None => TailFile::make(place)?,
+        };
+        (state.file, state.used) = (Some(file), false);
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,14 +150,12 @@ impl Tail {
 
     /// Brings a record to the disk; afterwards everybody reads it.
     pub(crate) fn write(&self, place: &Place, mut record: Record) -> Result<(), StoreError> {
+        self.clean()?;
         let mut state = self.state();
         let file = match state.file.take() {
-            // What was torn must not lie about among what is written next.
-            Some(mut file) if state.used => file.wipe().map(|()| file)?,
             Some(file) => file,
             None => TailFile::make(place)?,
         };
-        state.used = false;
         state.file.insert(file).write(&mut record)?;
         state.bytes += record.length();
         drop(state);
@@ -174,112 +207,10 @@ pub(crate) fn put_foreign_aside(place: &Place) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings the tail of a ledger in a real folder into its file, if that lacks something, so that it alone is
-/// the whole ledger.
-pub(crate) fn settle(folder: &Path, ledger: &str) -> Result<(), StoreError> {
-    let bytes = bytes_in(folder)?;
-    let end = Now::of(open_unchanged(&folder.join(ledger))?.begin_read()?, Vec::new()).end()?;
-    if following(&bytes, end)?.0.is_empty() {
-        return Ok(());
-    }
-    let place = Place::from(folder);
-    Tail::open(&place, &place.open(CACHE_BYTES, ledger, false)?).map(drop)
-}
-
 /// Gives the tail in this folder the name of the ledger that was set aside.
 pub(crate) fn set_aside(folder: &Path, with: &Path) -> Result<(), StoreError> {
     match std::fs::rename(file_in(folder), with.with_extension("tail")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(redb::Error::Io(error).into()),
         _ => Ok(()),
     }
-}
-
-/// The tail in a real folder, as it is; nothing if there is none.
-pub(crate) fn bytes_in(folder: &Path) -> Result<Vec<u8>, StoreError> {
-    match std::fs::read(file_in(folder)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => Ok(read.map_err(redb::Error::Io)?),
-    }
-}
-
-/// Whether a record in this folder's tail was begun and is not whole. Those that were overwritten have lost
-/// their beginning, too.
-pub(crate) fn is_broken(folder: &Path) -> bool {
-    let bytes = bytes_in(folder).unwrap_or_default();
-    bytes.chunks(BLOCK).enumerate().any(|(block, start)| {
-        let from_there = bytes.get(block * BLOCK..).unwrap_or_default();
-        Record::begins(start) && matches!(Record::read(from_there), Ok(None))
-    })
-}
-
-/// Whose a tail is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Ours,
-    /// It follows something else than what is in the file.
-    Foreign,
-}
-
-/// Writes those entries into the file that follow its last one.
-fn bring_in(database: &Database, bytes: &[u8]) -> Result<Whose, StoreError> {
-    let now = Now::of(database.begin_read()?, Vec::new());
-    let end = now.end()?;
-    let (records, at) = following(bytes, end)?;
-    if let Some(first) = records.first()
-        && now.link_at(end)? != *first.before()
-    {
-        return Ok(Whose::Foreign);
-    }
-    let last = records.last().map_or(end, Record::last);
-    // Each was on disk before the next was begun: a later one that is whole tells that this one was, too.
-    if is_more(bytes, at, last)? {
-        let damaged = Record::first_damaged(bytes.get(at..).unwrap_or_default());
-        return Err(match damaged {
-            Some(seq) => StoreError::Damaged { seq, what: "in ledger.tail" },
-            None => StoreError::Hole { seq: last.0 + 1 },
-        });
-    }
-    if !records.is_empty() {
-        let mut transaction = database.begin_write()?;
-        transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-        put(&transaction, records.iter())?;
-        transaction.commit()?;
-    }
-    Ok(Whose::Ours)
-}
-
-/// The records that follow this entry, and where they end.
-fn following(bytes: &[u8], mut end: Seq) -> Result<(Vec<Record>, usize), StoreError> {
-    let (mut records, mut at) = (Vec::new(), 0_usize);
-    while let Some(record) = bytes.get(at..).map(Record::read).transpose()?.flatten() {
-        let is_next = record.first().0 == end.0 + 1;
-        if !is_next && record.last() > end {
-            break;
-        }
-        at = at.saturating_add(usize::try_from(record.length()).unwrap_or(usize::MAX));
-        if is_next {
-            end = record.last();
-            records.push(record);
-        }
-    }
-    Ok((records, at))
-}
-
-/// Whether a record with later entries lies there.
-fn is_more(bytes: &[u8], from: usize, last: Seq) -> Result<bool, StoreError> {
-    for at in (from..bytes.len()).step_by(BLOCK) {
-        let found = Record::read(bytes.get(at..).unwrap_or_default())?;
-        if found.is_some_and(|record| record.last() > last) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn put<'r>(
-    transaction: &WriteTransaction,
-    records: impl Iterator<Item = &'r Record>,
-) -> Result<(), StoreError> {
-    let entries = records.flat_map(|record| record.rows(0));
-    events::insert(&mut transaction.open_table(EVENTS)?, entries)
 }

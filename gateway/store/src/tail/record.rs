@@ -4,11 +4,11 @@
 //! never taken for one that follows.
 //!
 //! ```text
-//! "RCT1"  version  first  count  length  before  links  checksum  entries  zeros
-//!    4       1      8 LE   4 LE   4 LE     32      8       8      length   to the end of the block
+//! "RCT1"  version  ledger  first  count  length  before  links  checksum  entries  zeros
+//!    4       1       8     8 LE   4 LE   4 LE     32      8       8      length   to the end of the block
 //! ```
 //!
-//! `before` is the link of the chain that the first entry follows, `links` a hash of those of the entries, and
+//! `ledger` tells whose record it is, `before` is the link of the chain that the first entry follows, `links` a hash of those of the entries, and
 //! the checksum one of all that comes before it; the rest of each entry has its own ([`crate::codec`]). A record
 //! begins where a block does, so that writing one never touches what another was acknowledged for.
 
@@ -23,16 +23,20 @@ use crate::ledger::Head;
 
 const MAGIC: &[u8; 4] = b"RCT1";
 const VERSION: u8 = 1;
-const CHECKED: usize = 4 + 1 + 8 + 4 + 4 + 32 + SUM;
+const CHECKED: usize = 4 + 1 + 8 + 8 + 4 + 4 + 32 + SUM;
 const HEADER: usize = CHECKED + SUM;
 const SUM: usize = 8;
 const LINK: usize = 32;
 /// What a disk writes as a whole, or tears.
 pub(crate) const BLOCK: usize = 4_096;
 
+/// What tells one ledger from every other.
+pub(crate) type LedgerId = [u8; 8];
+
 /// Entries that follow each other.
 #[derive(Debug)]
 pub(crate) struct Record {
+    ledger: LedgerId,
     first: u64,
     before: Chain,
     /// The header, once it is [`Record::sealed`], and the entries.
@@ -43,8 +47,14 @@ pub(crate) struct Record {
 
 impl Record {
     /// An empty one, of what comes after `head`.
-    pub(crate) fn after(head: Head) -> Self {
-        Record { first: head.last.0 + 1, before: head.chain, bytes: vec![0; HEADER], ends: Vec::new() }
+    pub(crate) fn after(head: Head, ledger: LedgerId) -> Self {
+        Record {
+            ledger,
+            first: head.last.0 + 1,
+            before: head.chain,
+            bytes: vec![0; HEADER],
+            ends: Vec::new(),
+        }
     }
 
     /// Adds the entry that follows `before`, and hands out its own link of the chain.
@@ -61,6 +71,10 @@ impl Record {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    pub(crate) fn is_of(&self, ledger: LedgerId) -> bool {
+        self.ledger == ledger
     }
 
     pub(crate) fn first(&self) -> Seq {
@@ -101,6 +115,7 @@ impl Record {
         let mut header = Vec::with_capacity(HEADER);
         header.extend(MAGIC);
         header.push(VERSION);
+        header.extend(self.ledger);
         header.extend(self.first.to_le_bytes());
         header.extend(count.to_le_bytes());
         header.extend(length.to_le_bytes());
@@ -120,6 +135,20 @@ impl Record {
         bytes.starts_with(MAGIC)
     }
 
+    /// Of a record that is not whole, the first entry that is not, if the record still tells.
+    pub(crate) fn first_damaged(bytes: &[u8]) -> Option<u64> {
+        let header = Header::read(bytes).ok().flatten()?;
+        let mut at = HEADER;
+        let mut seqs = (header.first..).take(header.count);
+        seqs.find(|seq| match bytes.get(at..).and_then(|rest| frame(*seq, rest)) {
+            Some(frame) => {
+                at += frame.len();
+                false
+            }
+            None => true,
+        })
+    }
+
     fn links(&self) -> [u8; SUM] {
         let mut hasher = blake3::Hasher::new();
         for link in self.rows(0).filter_map(|(_, frame)| frame.last_chunk::<LINK>()) {
@@ -134,9 +163,9 @@ impl Record {
     /// A newer version wrote it.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, StoreError> {
         let Some(header) = Header::read(bytes)? else { return Ok(None) };
-        let Header { first, count, length, before, links } = header;
+        let Header { ledger, first, count, length, before, links } = header;
         let Some(whole) = bytes.get(..HEADER.saturating_add(length)) else { return Ok(None) };
-        let mut record = Record { first, before, bytes: whole.to_vec(), ends: Vec::new() };
+        let mut record = Record { ledger, first, before, bytes: whole.to_vec(), ends: Vec::new() };
         let mut at = HEADER;
         for seq in (first..).take(count) {
             let Some(frame) = whole.get(at..).and_then(|rest| frame(seq, rest)) else { return Ok(None) };
@@ -149,23 +178,8 @@ impl Record {
     }
 }
 
-impl Record {
-    /// Of a record that is not whole, the first entry that is not, if the record still tells.
-    pub(crate) fn first_damaged(bytes: &[u8]) -> Option<u64> {
-        let header = Header::read(bytes).ok().flatten()?;
-        let mut at = HEADER;
-        let mut seqs = (header.first..).take(header.count);
-        seqs.find(|seq| match bytes.get(at..).and_then(|rest| frame(*seq, rest)) {
-            Some(frame) => {
-                at += frame.len();
-                false
-            }
-            None => true,
-        })
-    }
-}
-
 struct Header {
+    ledger: LedgerId,
     first: u64,
     count: usize,
     length: usize,
@@ -187,10 +201,11 @@ impl Header {
 
     fn of(checked: &[u8]) -> Option<Self> {
         let mut rest = checked.get(MAGIC.len() + 1..)?;
+        let ledger = take(&mut rest)?;
         let first = u64::from_le_bytes(take(&mut rest)?);
         let count = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
         let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
-        Some(Header { first, count, length, before: take(&mut rest)?, links: take(&mut rest)? })
+        Some(Header { ledger, first, count, length, before: take(&mut rest)?, links: take(&mut rest)? })
     }
 }
 
@@ -229,7 +244,7 @@ mod tests {
     }
 
     fn record(entries: u64) -> Record {
-        let mut record = Record::after(HEAD);
+        let mut record = Record::after(HEAD, *b"a ledger");
         (7..7 + entries).fold(HEAD.chain, |chain, seq| record.push(&KEY, &chain, &entry(seq)).unwrap());
         record
     }
@@ -242,6 +257,7 @@ mod tests {
             assert_eq!((bytes.len() % BLOCK, u64::try_from(bytes.len()).unwrap()), (0, written.length()));
             let read = Record::read(&bytes).unwrap().unwrap();
             assert_eq!((read.first(), read.last()), (Seq(7), Seq(6 + entries)));
+            assert!(read.is_of(*b"a ledger") && !read.is_of(*b"other!!!"));
             assert_eq!((read.before(), read.length()), (&HEAD.chain, written.length()));
             assert!(read.rows(0).eq(written.rows(7)));
             assert_eq!(read.rows(8).count(), written.rows(7).count() - 1);

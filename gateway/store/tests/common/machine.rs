@@ -350,8 +350,8 @@ impl Machine {
         if !make && opened.memory.is_empty() {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let known = ["ledger.tail", "ledger", "views"];
-        let name = known.into_iter().find(|known| name.starts_with(known)).unwrap_or("ledger");
+        let known = ["ledger.tail", "ledger.redb", "views"];
+        let name = known.into_iter().find(|known| name.starts_with(known)).unwrap_or("ledger.redb");
         Ok(Handle { machine: self.clone(), file, name, life, id })
     }
 }

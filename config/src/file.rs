@@ -104,6 +104,13 @@ fn unreadable(error: &std::io::Error) -> (Fault, &'static str) {
 /// The system's words without the number that only programmers look up, in the style of our own.
 #[must_use]
 pub fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    plain(&error.to_string()).to_lowercase()
+}
+
+/// The same within a longer text.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(')').map_or(part, |(_number, rest)| rest))
 }

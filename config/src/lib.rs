@@ -45,7 +45,7 @@ mod value;
 
 pub use environment::Environment;
 pub use example::example;
-pub use file::{ConfigFile, STANDARD_FILE, Source, reason};
+pub use file::{ConfigFile, STANDARD_FILE, Source, plain, reason};
 pub use firebase::FirebaseSource;
 pub use form::Form;
 pub use key::{Built, Initial, Key, Kind};

@@ -146,7 +146,10 @@ fn restore_replaces_a_ledger_only_by_force_and_never_under_a_running_gateway() {
     let gateway = start(&campus);
     for line in ["restore", "restore --force"] {
         let said = refused(&campus, &format!("{line} {BACKUP}"), 3);
-        assert!(said.contains("another gateway (process ") && said.contains("stop it first"), "{said}");
+        assert!(
+            said.contains("another gateway or command (process ") && said.contains("stop it first"),
+            "{said}"
+        );
     }
     stop(gateway);
     let said = done(&campus, &format!("restore --force {BACKUP}"));

@@ -40,6 +40,26 @@ fn a_change_of_format_that_was_cut_short_is_undone_before_the_store_is_opened() 
 }
 
 #[test]
+fn it_is_undone_also_when_no_ledger_is_left_for_the_key_that_lies_beside_the_data() {
+    for emptied in [true, false] {
+        let campus = Campus::new();
+        let folder = campus.folder.path();
+        fs::write(folder.join("rollcall.toml"), "").unwrap();
+        fs::rename(folder.join("rollcall.key"), folder.join("data.key")).unwrap();
+        let (data, ledger) = (folder.join("data"), folder.join("data/ledger.redb"));
+        Upgrade::begin(&data, RootKey::new(KEY), campus.clock.now()).unwrap();
+        if emptied {
+            fs::write(&ledger, "").unwrap();
+        } else {
+            fs::remove_file(&ledger).unwrap();
+        }
+        let said = once(folder);
+        assert!(said.contains("a change of the stored format was cut short; it is undone"), "{said}");
+        assert!(verify(folder));
+    }
+}
+
+#[test]
 fn a_restore_is_not_undone_by_what_was_half_changed_before_it() {
     let campus = Campus::new();
     let data = campus.folder.path().join("data");

@@ -144,8 +144,11 @@ fn a_second_gateway_on_the_same_folder_is_refused_until_the_first_has_stopped() 
     let folder = campus("");
     let mut first = start(&folder);
     let said = refusal(folder.path(), &["run", "--config", "rollcall.toml"]);
-    assert!(said.starts_with("rollcall: could not start: another gateway (process "), "{said}");
-    assert!(said.ends_with("is running on the data folder data; stop it first\n"), "{said}");
+    assert!(said.starts_with("rollcall: could not start: another gateway or command (process "), "{said}");
+    assert!(
+        said.ends_with("has the data folder data; stop it first, or wait until it is through\n"),
+        "{said}"
+    );
     first.signal(Signal::TERM);
     first.wait_for("rollcall has stopped");
     first.end();

@@ -42,8 +42,8 @@ impl DataFolder {
         let created = make(path)?;
         match Self::take(path, key_files, created)? {
             Taken::Free(folder) => Ok(folder),
-            Taken::Held { holder, .. } => bail!(
-                "another gateway{holder} is running on the data folder {}; stop it first",
+            Taken::Held(Held { holder, .. }) => bail!(
+                "another gateway or command{holder} has the data folder {}; stop it first, or wait until it is through",
                 path.display()
             ),
         }
@@ -63,46 +63,38 @@ impl DataFolder {
         Self::take(path, key_files, false)
     }
 
-    fn take<'k>(
+    /// Tells who has a folder, if anybody has, and makes and changes nothing in it.
+    ///
+    /// # Errors
+    /// As [`DataFolder::find`].
+    pub(crate) fn visit<'k>(
         path: &Path,
-        mut key_files: impl Iterator<Item = &'k PathBuf>,
-        created: bool,
-    ) -> Result<Taken> {
-        let shown = path.display();
-        let about = match path.metadata() {
-            Ok(about) => about,
-            // It was there a moment ago: what is left is a link.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                bail!(
-                    "the data folder {shown} is a link to nothing; make the folder it leads to, or remove it"
-                )
+        key_files: impl Iterator<Item = &'k PathBuf>,
+    ) -> Result<Option<Held>> {
+        let (path, _) = check(path, key_files)?;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path.join(LOCK));
+        let mut file = match file {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => bail!("cannot look at {}: {}", path.join(LOCK).display(), advise(&error)),
+        };
+        // Beside those of other visitors.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Held { holder: holder(&mut file), path })),
+            Err(TryLockError::Error(error)) => {
+                bail!("cannot look at {}: {}", path.join(LOCK).display(), advise(&error))
             }
-            Err(error) => bail!("cannot look at the data folder {shown}: {}", advise(&error)),
-        };
-        if !about.is_dir() {
-            bail!("the data folder {shown} is not a folder; name another with --data-dir or store.path");
         }
-        if about.mode() & OTHERS_WRITE != 0 {
-            bail!(
-                "other users may write in the data folder {shown}; run chmod 700 on it, and look what lies in it"
-            );
-        }
-        let whole = match path.canonicalize() {
-            Ok(whole) => whole,
-            Err(error) => bail!("cannot find the data folder {shown}: {}", advise(&error)),
-        };
-        if let Some(key_file) = key_files.find(|key_file| lies_in(key_file, &whole)) {
-            bail!(
-                "the sealing key {} lies in the data folder {}, where a copy of the data would hold it; \
-                 keep it elsewhere and correct the settings",
-                key_file.display(),
-                whole.display()
-            );
-        }
-        let open_to_others = about.mode() & OTHERS != 0;
+    }
+
+    fn take<'k>(path: &Path, key_files: impl Iterator<Item = &'k PathBuf>, created: bool) -> Result<Taken> {
+        let (whole, open_to_others) = check(path, key_files)?;
         Ok(match lock(path)? {
             Ok(lock) => Taken::Free(Self { path: whole, created, open_to_others, _lock: lock }),
-            Err(holder) => Taken::Held { path: whole, holder },
+            Err(holder) => Taken::Held(Held { path: whole, holder }),
         })
     }
 
@@ -134,11 +126,49 @@ impl DataFolder {
 #[derive(Debug)]
 pub(crate) enum Taken {
     Free(DataFolder),
-    /// Somebody has it: ` (process 7)`, or nothing if that cannot be told.
-    Held {
-        path: PathBuf,
-        holder: String,
-    },
+    Held(Held),
+}
+
+/// A folder that somebody has.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) path: PathBuf,
+    /// Who has it: ` (process 7)`, or nothing if that cannot be told.
+    pub(crate) holder: String,
+}
+
+/// Where a folder is, and whether others may look into it, if it is such that one may work in it.
+fn check<'k>(path: &Path, mut key_files: impl Iterator<Item = &'k PathBuf>) -> Result<(PathBuf, bool)> {
+    let shown = path.display();
+    let about = match path.metadata() {
+        Ok(about) => about,
+        // It was there a moment ago: what is left is a link.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("the data folder {shown} is a link to nothing; make the folder it leads to, or remove it")
+        }
+        Err(error) => bail!("cannot look at the data folder {shown}: {}", advise(&error)),
+    };
+    if !about.is_dir() {
+        bail!("the data folder {shown} is not a folder; name another with --data-dir or store.path");
+    }
+    if about.mode() & OTHERS_WRITE != 0 {
+        bail!(
+            "other users may write in the data folder {shown}; run chmod 700 on it, and look what lies in it"
+        );
+    }
+    let whole = match path.canonicalize() {
+        Ok(whole) => whole,
+        Err(error) => bail!("cannot find the data folder {shown}: {}", advise(&error)),
+    };
+    if let Some(key_file) = key_files.find(|key_file| lies_in(key_file, &whole)) {
+        bail!(
+            "the sealing key {} lies in the data folder {}, where a copy of the data would hold it; \
+                 keep it elsewhere and correct the settings",
+            key_file.display(),
+            whole.display()
+        );
+    }
+    Ok((whole, about.mode() & OTHERS != 0))
 }
 
 fn make(path: &Path) -> Result<bool> {

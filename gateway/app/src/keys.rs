@@ -127,11 +127,35 @@ pub(crate) fn load(
 
 /// The key that somebody said where to find.
 fn named(key_file: Option<&Path>, credentials: Option<&Path>) -> Result<Option<RootKey>> {
+    named_at(key_file, credentials).map(|(path, keeper)| read(&path, keeper, CURRENT)).transpose()
+}
+
+fn named_at(key_file: Option<&Path>, credentials: Option<&Path>) -> Option<(PathBuf, Keeper)> {
     if let Some(path) = key_file {
-        return read(path, Keeper::Owner, CURRENT).map(Some);
+        return Some((path.to_owned(), Keeper::Owner));
     }
     let credential = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
-    credential.map(|path| read(&path, Keeper::Systemd, CURRENT)).transpose()
+    credential.map(|path| (path, Keeper::Systemd))
+}
+
+/// The file with the key of a ledger, if there is one.
+fn at(store: &settings::Store, data: &Path) -> Result<Option<(PathBuf, Keeper)>> {
+    let named = named_at(store.key_file.as_deref(), credentials().as_deref());
+    if named.is_some() {
+        return Ok(named);
+    }
+    // Until the gateway has said that it runs, the key has the second of these names.
+    let beside = [beside(data, ".key")?, beside(data, ".key.pending")?].into_iter();
+    Ok(beside.map(|path| (path, Keeper::Owner)).find(|(path, _)| path.exists()))
+}
+
+/// The user for whom alone the key of a ledger is, if a file tells.
+///
+/// # Errors
+/// The folder above the data folder cannot be found.
+pub(crate) fn owner(store: &settings::Store, data: &Path) -> Result<Option<u32>> {
+    let file = at(store, data)?.filter(|(_, keeper)| *keeper == Keeper::Owner);
+    Ok(file.and_then(|(path, _)| fs::metadata(path).ok()).map(|about| about.uid()))
 }
 
 /// The keys of a ledger that is there or is to be brought back; none is made, and the folder need not exist.
@@ -139,22 +163,13 @@ fn named(key_file: Option<&Path>, credentials: Option<&Path>) -> Result<Option<R
 /// # Errors
 /// There is no key, or it cannot be read. The message says where it should be.
 pub(crate) fn of_ledger(store: &settings::Store, data: &Path) -> Result<Keyring> {
-    let credentials = credentials();
-    let root = match named(store.key_file.as_deref(), credentials.as_deref())? {
-        Some(root) => root,
-        None => {
-            let path = beside(data, ".key")?;
-            // Until the gateway has said that it runs, the key is still called this.
-            let found = [path.clone(), beside(data, ".key.pending")?].into_iter().find(|path| path.exists());
-            let Some(found) = found else {
-                bail!(
-                    "the sealing key is missing: there is no {}; put it back, or name it with {CURRENT}",
-                    path.display()
-                );
-            };
-            read(&found, Keeper::Owner, CURRENT)?
-        }
+    let Some((path, keeper)) = at(store, data)? else {
+        bail!(
+            "the sealing key is missing: there is no {}; put it back, or name it with {CURRENT}",
+            beside(data, ".key")?.display()
+        );
     };
+    let root = read(&path, keeper, CURRENT)?;
     ring(store, root)
 }
 

@@ -4,22 +4,17 @@
 //! no result.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
-use std::path::Path;
 
 use rollcall_config::reason;
 
 use super::socket::connect_in;
 use super::{Answer, FILE, Report, Request, Trouble};
-use crate::data::Told;
+use crate::data::{Screen, Told as _};
+use crate::data_folder::Held;
 
-/// Carries a request to the gateway; `holder` is who has the folder, as ` (process 7)`.
-pub(crate) fn ask(
-    folder: &Path,
-    holder: &str,
-    request: &Request,
-    told: &mut dyn Told,
-) -> Result<Report, Trouble> {
-    let mut stream = connect_in(folder).map_err(|error| no_answer(folder, holder, &error))?;
+/// Carries a request to the gateway that has a folder.
+pub(crate) fn ask(held: &Held, request: &Request, screen: &mut Screen) -> Result<Report, Trouble> {
+    let mut stream = connect_in(&held.path).map_err(|error| no_answer(held, &error))?;
     let line = serde_json::to_string(request)
         .map_err(|_not_text| Trouble::at_start("a path that is not UTF-8 cannot be told to the gateway"))?;
     match stream.write_all(format!("{line}\n").as_bytes()) {
@@ -35,12 +30,8 @@ pub(crate) fn ask(
             ))
         })?;
         match answer {
-            Answer::Progress(step) => {
-                if told.progress(step).is_break() {
-                    return Err(Trouble::found("it was ended before it was through"));
-                }
-            }
-            Answer::Text(text) => told.text(&text)?,
+            Answer::Progress(step) => screen.show(step),
+            Answer::Text(text) => screen.text(&text)?,
             Answer::Result(report) => return Ok(report),
             Answer::Error(trouble) => return Err(trouble),
         }
@@ -55,7 +46,8 @@ fn broke_off(error: &io::Error) -> Trouble {
     ))
 }
 
-fn no_answer(folder: &Path, holder: &str, error: &io::Error) -> Trouble {
+fn no_answer(held: &Held, error: &io::Error) -> Trouble {
+    let Held { path: folder, holder } = held;
     let socket = folder.join(FILE);
     Trouble::at_start(match error.kind() {
         ErrorKind::PermissionDenied => {

@@ -9,6 +9,7 @@
 //! A further command is a further [`Request`] and [`Report`].
 
 mod client;
+mod line;
 mod server;
 mod socket;
 
@@ -79,7 +80,14 @@ enum Answer {
 pub(crate) enum Report {
     BackedUp { entries: u64, rows: u64, last: Seq, evidence: Option<u64> },
     Verified { last: Seq, lost: Vec<Lost>, views: Compared },
-    Exported { entries: u64 },
+    Exported,
+}
+
+impl Report {
+    /// For whoever asked for something else.
+    pub(crate) fn of_another_kind() -> Trouble {
+        Trouble::found("the gateway answered something that was not asked; is it of another version?")
+    }
 }
 
 /// Entries that the ledger is known to have lost.

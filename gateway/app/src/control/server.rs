@@ -2,18 +2,18 @@
 //!
 //! Promises: nobody waits for a command: each has a thread of its own, and the store is asked in a way that
 //! holds up no append; who asks too much, too slowly or for nothing that there is gets one line that says so;
-//! work ends when whoever asked goes away, or when the gateway stops.
+//! work ends when whoever asked goes away, or when the gateway stops, and work that a disk keeps from ending
+//! is left behind; the log has a line for each command, with who gave it and what came of it.
 //!
 //! Refuses: anybody but the gateway's user and root, and more than so many at once.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Read as _, Write};
+use std::io;
 use std::net::Shutdown;
-use std::ops::ControlFlow;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, Scope};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -21,9 +21,10 @@ use rollcall_domain::ports::Clock;
 use rollcall_store::Store;
 use tokio::runtime::Handle;
 
+use super::line::{self, Line, send};
 use super::socket::{Peer, listen_in};
-use super::{Answer, FILE, LONGEST, PATIENCE, Request, Trouble};
-use crate::data::{Source, Step, Told, carry_out};
+use super::{Answer, FILE, Report, Request, Trouble};
+use crate::data::{Source, carry_out};
 
 /// Connections at the same time.
 const AT_ONCE: usize = 8;
@@ -31,6 +32,8 @@ const AT_ONCE: usize = 8;
 const STALLED: Duration = Duration::from_secs(300);
 /// Before a socket that could not be listened on is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a stop waits for commands that were told to end.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// The socket of a running gateway.
 pub(crate) struct Control {
@@ -39,7 +42,7 @@ pub(crate) struct Control {
     path: PathBuf,
 }
 
-struct House {
+pub(super) struct House {
     listener: UnixListener,
     store: Arc<Store>,
     folder: PathBuf,
@@ -48,14 +51,22 @@ struct House {
     /// Held by whoever does what only one may do at a time.
     heavy: Mutex<()>,
     open: Mutex<Open>,
-    stops: Condvar,
+    /// A command has ended, or the gateway stops.
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct Open {
-    streams: BTreeMap<u64, UnixStream>,
+    asking: BTreeMap<u64, Asking>,
     next: u64,
     stopping: bool,
+}
+
+/// Who has a connection, and what for.
+struct Asking {
+    stream: UnixStream,
+    peer: Peer,
+    command: &'static str,
 }
 
 impl Control {
@@ -67,23 +78,23 @@ impl Control {
         let path = folder.join(FILE);
         let listener = listen_in(&folder).with_context(|| format!("cannot listen on {}", path.display()))?;
         let runtime = Handle::current();
-        let (heavy, open, stops) = (Mutex::default(), Mutex::default(), Condvar::new());
-        let house = Arc::new(House { listener, store, folder, clock, runtime, heavy, open, stops });
+        let (heavy, open, changed) = (Mutex::default(), Mutex::default(), Condvar::new());
+        let house = Arc::new(House { listener, store, folder, clock, runtime, heavy, open, changed });
         let serving = Arc::clone(&house);
         let listening = thread::Builder::new().name("control".to_owned());
-        let listening = listening.spawn(move || thread::scope(|scope| serving.listen(scope)));
+        let listening = listening.spawn(move || House::listen(&serving));
         Ok(Control { house, listening: listening.context("cannot start a thread")?, path })
     }
 
-    /// Takes nothing more, and ends what is under way. Waits meanwhile.
-    pub(crate) fn stop(self) {
+    /// Takes nothing more, and tells what is under way to end. Waits for nobody.
+    pub(crate) fn begin_stop(&self) {
         let mut open = self.house.open();
         open.stopping = true;
-        for stream in open.streams.values() {
-            shut(stream);
+        for asking in open.asking.values() {
+            shut(&asking.stream);
         }
         drop(open);
-        self.house.stops.notify_all();
+        self.house.changed.notify_all();
         // Wakes the thread that listens.
         if let Err(error) = rustix::net::shutdown(&self.house.listener, rustix::net::Shutdown::Both) {
             tracing::debug!(%error, "the control socket could not be shut");
@@ -91,7 +102,26 @@ impl Control {
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(%error, "the control socket could not be removed");
         }
-        if self.listening.join().is_err() {
+    }
+
+    /// Waits until what was under way has ended, though not for ever: a thread that waits for a disk cannot
+    /// be ended. It only reads what is the gateway's, and goes with the process.
+    pub(crate) fn end(self) {
+        let (open, _) = self
+            .house
+            .changed
+            .wait_timeout_while(self.house.open(), ENDING, |open| !open.asking.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        for Asking { peer: Peer { user, process }, command, .. } in open.asking.values() {
+            tracing::warn!(
+                command,
+                user,
+                process,
+                "a command does not end, since a disk does not answer; it is left behind"
+            );
+        }
+        drop(open);
+        if self.listening.is_finished() && self.listening.join().is_err() {
             tracing::error!("the thread of the control socket panicked; please report this");
         }
     }
@@ -103,58 +133,85 @@ fn shut(stream: &UnixStream) {
     }
 }
 
+/// A connection that may ask. It is let go with its value, whatever becomes of the command.
+struct Slot {
+    house: Arc<House>,
+    number: u64,
+    peer: Peer,
+}
+
+impl Slot {
+    fn names(&self, command: &'static str) {
+        if let Some(asking) = self.house.open().asking.get_mut(&self.number) {
+            asking.command = command;
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let gone = self.house.open().asking.remove(&self.number);
+        self.house.changed.notify_all();
+        let Some(Asking { stream, peer: Peer { user, process }, command }) = gone else { return };
+        shut(&stream);
+        if thread::panicking() {
+            tracing::error!(command, user, process, "a command panicked; please report this");
+        }
+    }
+}
+
 impl House {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.open().stopping
     }
 
-    fn listen<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+    fn listen(house: &Arc<Self>) {
         loop {
-            let accepted = self.listener.accept();
-            if self.is_stopping() {
+            let accepted = house.listener.accept();
+            if house.is_stopping() {
                 return;
             }
-            match accepted.and_then(|(stream, _)| self.let_in(stream)) {
-                Ok(Some((number, peer, stream))) => {
-                    let serve = move || self.serve(number, peer, &stream);
-                    if let Err(error) =
-                        thread::Builder::new().name("command".to_owned()).spawn_scoped(scope, serve)
-                    {
+            match accepted.and_then(|(stream, _)| Self::let_in(house, stream)) {
+                Ok(Some((slot, stream))) => {
+                    let serve = move || House::serve(&slot, &stream);
+                    if let Err(error) = thread::Builder::new().name("command".to_owned()).spawn(serve) {
                         tracing::warn!(%error, "a command cannot be answered: there is no thread for it");
-                        self.let_go(number);
                     }
                 }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a command could not be let in");
                     // What is lacking may come back; a stop does not wait for it.
-                    let waited = self.stops.wait_timeout_while(self.open(), RETRY, |open| !open.stopping);
+                    let waited = house.changed.wait_timeout_while(house.open(), RETRY, |open| !open.stopping);
                     drop(waited);
                 }
             }
         }
     }
 
-    /// A connection that may ask, and its number.
-    fn let_in(&self, stream: UnixStream) -> io::Result<Option<(u64, Peer, UnixStream)>> {
+    /// A connection that may ask.
+    fn let_in(house: &Arc<Self>, stream: UnixStream) -> io::Result<Option<(Slot, UnixStream)>> {
         stream.set_write_timeout(Some(STALLED))?;
-        let peer = Peer::of(&stream, &self.runtime)?;
-        let mut open = self.open();
+        let peer = Peer::of(&stream, &house.runtime)?;
+        let twin = stream.try_clone()?;
+        let mut open = house.open();
         let refused = if !peer.is_trusted() {
             Some("only the gateway's user and root may ask; run this as one of them")
-        } else if open.streams.len() >= AT_ONCE {
+        } else if open.asking.len() >= AT_ONCE {
             Some("the gateway is answering as many commands as it may; wait until one of them is through")
         } else {
             None
         };
         if let Some(why) = refused {
-            tracing::warn!(user = peer.user, process = peer.process, why, "a command was refused");
             drop(open);
-            Line::to(&stream).send(&Answer::Error(Trouble::at_start(why))).ok();
+            tracing::warn!(user = peer.user, process = peer.process, why, "a command was refused");
+            if let Err(error) = send(&stream, &Answer::Error(Trouble::at_start(why))) {
+                tracing::debug!(%error, "whoever was refused has gone");
+            }
             return Ok(None);
         }
         if open.stopping {
@@ -162,129 +219,72 @@ impl House {
         }
         let number = open.next;
         open.next += 1;
-        open.streams.insert(number, stream.try_clone()?);
-        Ok(Some((number, peer, stream)))
+        open.asking.insert(number, Asking { stream: twin, peer, command: "not told yet" });
+        drop(open);
+        Ok(Some((Slot { house: Arc::clone(house), number, peer }, stream)))
     }
 
-    fn let_go(&self, number: u64) {
-        self.open().streams.remove(&number);
-    }
-
-    fn serve(&self, number: u64, peer: Peer, stream: &UnixStream) {
-        let mut line = Line { out: BufWriter::new(stream), house: Some(self) };
-        let answer = match self.answer(peer, stream, &mut line) {
-            Ok(answer) => answer,
-            Err(trouble) => Answer::Error(trouble),
-        };
-        if let Err(error) = line.send(&answer) {
-            tracing::info!(%error, "whoever gave a command has gone before its end");
-        }
-        drop(line);
-        shut(stream);
-        self.let_go(number);
-    }
-
-    fn answer(&self, peer: Peer, stream: &UnixStream, line: &mut Line<'_>) -> Result<Answer, Trouble> {
-        let request = self.request(stream)?;
-        let Peer { user, process } = peer;
-        tracing::info!(command = request.name(), user, process, "a command asks");
-        let _alone = match (&request, self.heavy.try_lock()) {
-            (
-                Request::Backup { .. } | Request::Verify { rebuild: true },
-                Err(std::sync::TryLockError::WouldBlock),
-            ) => {
-                let why = "another backup or verification is under way; try again when it is through";
-                return Err(Trouble::at_start(why));
+    fn serve(slot: &Slot, stream: &UnixStream) {
+        let (house, Peer { user, process }) = (&slot.house, slot.peer);
+        let request = match line::read(stream, &*house.clock) {
+            Ok(request) => request,
+            Err(trouble) => {
+                tracing::info!(
+                    user,
+                    process,
+                    outcome = trouble.message,
+                    "nothing that can be done was asked"
+                );
+                if let Err(error) = send(stream, &Answer::Error(trouble)) {
+                    tracing::debug!(%error, "whoever asked has gone");
+                }
+                return;
             }
-            (Request::Backup { .. } | Request::Verify { rebuild: true }, lock) => lock.ok(),
-            _ => None,
+        };
+        let command = request.name();
+        slot.names(command);
+        tracing::debug!(command, user, process, "a command asks");
+        let mut line = Line { stream, house, is_gone: false };
+        let done = house.carry_out(&request, &mut line);
+        let outcome = match &done {
+            Ok(_) => "done",
+            Err(trouble) => trouble.message.as_str(),
+        };
+        tracing::info!(command, user, process, outcome, "a command has ended");
+        let answer = done.map_or_else(Answer::Error, Answer::Result);
+        if !line.is_gone && line.send(&answer).is_err() {
+            tracing::info!(command, user, process, "whoever gave the command has gone before its end");
+        }
+    }
+
+    fn carry_out(&self, request: &Request, line: &mut Line<'_>) -> Result<Report, Trouble> {
+        let _alone = match request {
+            Request::Backup { .. } | Request::Verify { rebuild: true } => match self.heavy.try_lock() {
+                Ok(alone) => Some(alone),
+                // What a panic left behind is nothing that the next one reads.
+                Err(TryLockError::Poisoned(alone)) => Some(alone.into_inner()),
+                Err(TryLockError::WouldBlock) => {
+                    let why = "another backup or verification is under way; try again when it is through";
+                    return Err(Trouble::at_start(why));
+                }
+            },
+            Request::Verify { rebuild: false } | Request::ExportLedger(_) => None,
         };
         let source = Source::Open { store: &self.store, folder: &self.folder };
-        carry_out(&request, &source, &*self.clock, line).map(Answer::Result)
-    }
-
-    /// Reads the one line that is asked.
-    fn request(&self, mut stream: &UnixStream) -> Result<Request, Trouble> {
-        let gone = |error: io::Error| Trouble::at_start(format!("the request cannot be read: {error}"));
-        let until = self.clock.monotonic().saturating_add(PATIENCE);
-        let (mut bytes, mut part) = (Vec::new(), [0; 4_096]);
-        while !bytes.contains(&b'\n') {
-            let left = until.saturating_sub(self.clock.monotonic());
-            if left.is_zero() {
-                return Err(Trouble::at_start("the request took too long"));
-            }
-            stream.set_read_timeout(Some(left)).map_err(gone)?;
-            let read = match stream.read(&mut part) {
-                Ok(0) => break,
-                Ok(read) => read,
-                // The time is up, or a signal came; the next round tells.
-                Err(error)
-                    if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted].contains(&error.kind()) =>
-                {
-                    0
-                }
-                Err(error) => return Err(gone(error)),
-            };
-            bytes.extend(part.iter().take(read));
-            if bytes.len() > LONGEST {
-                return Err(Trouble::at_start(format!("the request is longer than {LONGEST} bytes")));
-            }
-        }
-        let (line, rest) =
-            bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
-        if rest.len() > 1 {
-            return Err(Trouble::at_start("one connection takes one request"));
-        }
-        serde_json::from_slice(line).map_err(|error| {
-            Trouble::at_start(format!(
-                "the gateway does not know this request: {error}; is it of another version?"
-            ))
-        })
-    }
-}
-
-/// The way back to whoever asked.
-struct Line<'a> {
-    out: BufWriter<&'a UnixStream>,
-    house: Option<&'a House>,
-}
-
-impl<'a> Line<'a> {
-    fn to(stream: &'a UnixStream) -> Self {
-        Line { out: BufWriter::new(stream), house: None }
-    }
-
-    fn send(&mut self, answer: &Answer) -> io::Result<()> {
-        let mut line = serde_json::to_vec(answer)?;
-        line.push(b'\n');
-        self.out.write_all(&line)?;
-        self.out.flush()
-    }
-}
-
-impl Told for Line<'_> {
-    fn progress(&mut self, step: Step) -> ControlFlow<()> {
-        let stopping = self.house.is_some_and(House::is_stopping);
-        if stopping || self.send(&Answer::Progress(step)).is_err() {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), Trouble> {
-        let gone = |error: io::Error| Trouble::found(format!("whoever asked has gone: {error}"));
-        self.send(&Answer::Text(text.to_owned())).map_err(gone)
+        carry_out(request, &source, &*self.clock, line)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use rollcall_domain::moment::Moment;
     use rollcall_store::RootKey;
 
     use super::*;
+    use crate::data::{Step, Told as _};
 
     /// Six seconds go by between two looks.
     struct Hasty(AtomicU64);
@@ -307,6 +307,11 @@ mod tests {
         (store, control)
     }
 
+    fn stop(control: Control) {
+        control.begin_stop();
+        control.end();
+    }
+
     #[tokio::test]
     async fn a_request_that_drips_in_is_refused_when_its_time_is_up() {
         let folder = tempfile::tempdir().unwrap();
@@ -316,7 +321,7 @@ mod tests {
         let mut said = String::new();
         asking.read_to_string(&mut said).unwrap();
         assert!(said.contains("the request took too long"), "{said}");
-        control.stop();
+        stop(control);
         assert!(!folder.path().join(FILE).exists());
     }
 
@@ -331,12 +336,33 @@ mod tests {
         asking.read_to_string(&mut said).unwrap();
         assert!(said.contains("another backup or verification is under way"), "{said}");
         drop(held);
-        let mut line = Line { out: BufWriter::new(&asking), house: Some(&control.house) };
-        assert!(line.progress(Step::Bytes(1)).is_break(), "whoever asked has gone");
-        drop(line);
+        let mut line = Line { stream: &asking, house: &control.house, is_gone: false };
+        assert!(line.progress(Step::Bytes(1)).is_break() && line.is_gone, "whoever asked has gone");
         let mut waiting = crate::control::socket::connect_in(folder.path()).unwrap();
-        control.stop();
+        stop(control);
         let mut rest = Vec::new();
         waiting.read_to_end(&mut rest).ok();
+    }
+
+    #[tokio::test]
+    async fn a_command_that_panics_lets_go_of_its_connection_and_of_what_it_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, control) = start(folder.path(), Arc::new(crate::clock::RealClock::new()));
+        let house = Arc::clone(&control.house);
+        let (stream, mut asking) = UnixStream::pair().unwrap();
+        let (slot, _stream) = House::let_in(&house, stream).unwrap().unwrap();
+        let panicked = thread::spawn(move || {
+            let _alone = slot.house.heavy.lock().unwrap();
+            panic!("as a command may");
+        });
+        assert!(panicked.join().is_err());
+        assert!(house.open().asking.is_empty());
+        assert_eq!(asking.read(&mut [0]).unwrap(), 0);
+        let mut asking = crate::control::socket::connect_in(folder.path()).unwrap();
+        asking.write_all(b"{\"verify\":{\"rebuild\":true}}\n").unwrap();
+        let mut said = String::new();
+        asking.read_to_string(&mut said).unwrap();
+        assert!(said.contains("\"verified\""), "{said}");
+        stop(control);
     }
 }

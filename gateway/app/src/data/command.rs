@@ -4,16 +4,15 @@
 //! to standard output, progress to a terminal, and what went wrong to standard error.
 
 use std::fs;
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
-use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rollcall_config::{Environment, Loaded, Settings, load, reason};
+use rollcall_config::{Environment, Loaded, Settings, load};
 use rollcall_domain::moment::Moment;
 
 use super::export::{Style, Wanted};
-use super::{Source, Step, Told, carry_out};
+use super::screen::{Screen, cannot_print};
+use super::{Source, carry_out};
 use crate::cli::{Export, Place};
 use crate::clock::RealClock;
 use crate::control::{self, Compared, Lost, Report, Request, Trouble};
@@ -29,14 +28,15 @@ pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &E
             Trouble::at_start(format!("cannot tell where {} is: {error}", file.display()))
         })?;
         let report = ask(place, environment, |_| Request::Backup { target: target.clone(), evidence })?;
-        if let Report::BackedUp { entries, rows, last, evidence } = report {
-            let items = evidence.map_or(String::new(), |items| format!(", and {items} items of evidence,"));
-            print(&format!(
-                "backed up {entries} entries of the ledger, up to entry {last}, and {rows} rows of the register{items} to {}\n\
-                 it can be restored only with the sealing key, which is not in it\n",
-                target.display()
-            ))?;
-        }
+        let Report::BackedUp { entries, rows, last, evidence } = report else {
+            return Err(Report::of_another_kind());
+        };
+        let items = evidence.map_or(String::new(), |items| format!(", and {items} items of evidence,"));
+        print(&format!(
+            "backed up {entries} entries of the ledger, up to entry {last}, and {rows} rows of the register{items} to {}\n\
+             it can be restored only with the sealing key, which is not in it\n",
+            target.display()
+        ))?;
         Ok(Exit::Done)
     })
 }
@@ -47,7 +47,7 @@ pub(crate) fn verify(rebuild: bool, place: &Place, environment: &Environment) ->
         let Report::Verified { last, lost, views } =
             ask(place, environment, |_| Request::Verify { rebuild })?
         else {
-            return Ok(Exit::CheckFailed);
+            return Err(Report::of_another_kind());
         };
         print(&format!("the chain of the ledger is whole up to entry {last}\n"))?;
         for Lost { first, last, at } in lost {
@@ -80,7 +80,9 @@ pub(crate) fn export(export: &Export, style: Style, place: &Place, environment: 
                 class: export.class.clone(),
             })
         };
-        ask(place, environment, request)?;
+        let Report::Exported = ask(place, environment, request)? else {
+            return Err(Report::of_another_kind());
+        };
         // What is left in the buffer.
         print("")?;
         Ok(Exit::Done)
@@ -105,26 +107,26 @@ pub(super) fn settings(place: &Place, environment: &Environment) -> Result<(Load
     Ok((loaded, folder))
 }
 
-/// Says it before anything is refused in the system's words. Root may look at everything, but what it makes
-/// belongs to it.
-pub(super) fn of_this_user(folder: &Path, or_root: bool) -> Result<(), Trouble> {
-    let user = rustix::process::geteuid();
-    let is_own = fs::metadata(folder).map_or(true, |about| about.uid() == user.as_raw());
-    if is_own || or_root && user.is_root() {
-        return Ok(());
-    }
-    Err(Trouble::at_start(format!(
+/// Whether a folder that is there is another user's. What is made in it would be of no use to that user, so
+/// that this one is to look at it through the gateway alone.
+fn is_anothers(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|about| about.uid() != rustix::process::geteuid().as_raw())
+}
+
+/// Says it before anything is made in it, or refused in the system's words.
+pub(super) fn of_this_user(folder: &Path) -> Result<(), Trouble> {
+    if is_anothers(folder) { Err(anothers(folder)) } else { Ok(()) }
+}
+
+fn anothers(folder: &Path) -> Trouble {
+    Trouble::at_start(format!(
         "the data folder {} is another user's; run this as that user, such as with sudo -u",
         folder.display()
-    )))
+    ))
 }
 
 pub(super) fn print(text: &str) -> Result<(), Trouble> {
     output::print(text).map_err(|error| cannot_print(&error))
-}
-
-fn cannot_print(error: &std::io::Error) -> Trouble {
-    Trouble::found(format!("cannot print this: {}", reason(error)))
 }
 
 /// Has a request carried out by whoever has the data folder.
@@ -137,9 +139,15 @@ fn ask(
     let store = &loaded.settings.store;
     let request = request(&loaded.settings);
     let mut screen = Screen::new();
-    of_this_user(&path, true)?;
-    let report = match DataFolder::find(&path, keys::files(store))? {
-        Taken::Held { path, holder } => control::ask(&path, &holder, &request, &mut screen),
+    let taken = if is_anothers(&path) && rustix::process::geteuid().is_root() {
+        let held = DataFolder::visit(&path, keys::files(store))?;
+        Taken::Held(held.ok_or_else(|| anothers(&path))?)
+    } else {
+        of_this_user(&path)?;
+        DataFolder::find(&path, keys::files(store))?
+    };
+    let report = match taken {
+        Taken::Held(held) => control::ask(&held, &request, &mut screen),
         Taken::Free(folder) => {
             let keys = keys::of_ledger(store, folder.path())?;
             let source = Source::Closed { folder: folder.path(), keys: &keys };
@@ -149,54 +157,7 @@ fn ask(
     screen.clear();
     match report {
         // What was printed is all that somebody wanted to see.
-        Err(_) if screen.is_gone => Ok(Report::Exported { entries: 0 }),
+        Err(_) if screen.is_gone => Ok(Report::Exported),
         report => report,
-    }
-}
-
-/// The terminal of whoever gave the command, if it is one.
-struct Screen {
-    shows: bool,
-    dirty: bool,
-    /// Whoever read what was printed has gone.
-    is_gone: bool,
-}
-
-impl Screen {
-    fn new() -> Self {
-        Screen { shows: std::io::stderr().is_terminal(), dirty: false, is_gone: false }
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.dirty) {
-            write!(std::io::stderr().lock(), "\r\x1b[K").ok();
-        }
-    }
-}
-
-impl Told for Screen {
-    fn progress(&mut self, step: Step) -> ControlFlow<()> {
-        if self.shows {
-            self.dirty = true;
-            let text = match step {
-                Step::Bytes(bytes) => format!("{} MiB", bytes >> 20),
-                Step::Entries(entries) => format!("{entries} entries"),
-                Step::Part(done, of) => format!("{done} of {of} entries"),
-            };
-            // A terminal that has gone shows nothing; the work goes on.
-            write!(std::io::stderr().lock(), "\r\x1b[K{text}").ok();
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), Trouble> {
-        self.clear();
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.is_gone = true;
-                Err(Trouble::found("nobody reads it"))
-            }
-            written => written.map_err(|error| cannot_print(&error)),
-        }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) enum Style {
     Csv,
 }
 
-/// Writes what is wanted; `open` begins at the first entry. Tells how many entries were written.
+/// Writes what is wanted; `open` begins at the first entry.
 ///
 /// # Errors
 /// The ledger is damaged or cannot be read, no class has the code, or nobody takes the text.
@@ -54,14 +54,13 @@ pub(super) fn ledger(
     open: &dyn Fn() -> Result<Export, StoreError>,
     wanted: &Wanted,
     told: &mut dyn Told,
-) -> Result<u64, Trouble> {
+) -> Result<(), Trouble> {
     let class = wanted.class.as_ref().map(|code| class(open, code, told)).transpose()?;
     let mut classes = HashMap::new();
     let mut text = match wanted.style {
         Style::Jsonl => String::new(),
         Style::Csv => format!("{HEAD}\n"),
     };
-    let mut written = 0;
     each(open, told, |entry, told| {
         if let Event::Session(id, SessionEvent::Created { plan, .. }) = &entry.event {
             classes.insert(*id, plan.class);
@@ -77,13 +76,9 @@ pub(super) fn ledger(
             Style::Jsonl => row.json(&mut text)?,
             Style::Csv => row.csv(&mut text)?,
         }
-        written += 1;
         if text.len() >= AT_ONCE { told.text(&std::mem::take(&mut text)) } else { Ok(()) }
     })?;
-    if !text.is_empty() {
-        told.text(&text)?;
-    }
-    Ok(written)
+    if text.is_empty() { Ok(()) } else { told.text(&text) }
 }
 
 /// Goes through all entries.

@@ -106,11 +106,14 @@ impl<'a> Row<'a> {
     }
 }
 
+/// What a terminal takes for the beginning of a command, in 7 bits and in 8. No text needs it.
+const ESCAPES: [char; 2] = ['\x1b', '\u{9b}'];
+
 /// A field as RFC 4180 has it.
 fn quote(field: &str, out: &mut String) {
-    if field.contains([',', '"', '\n', '\r']) {
+    if field.contains(|c: char| c == ',' || c == '"' || c.is_control()) {
         out.push('"');
-        out.push_str(&field.replace('"', "\"\""));
+        out.push_str(&field.replace(ESCAPES, "").replace('"', "\"\""));
         out.push('"');
     } else {
         out.push_str(field);
@@ -307,6 +310,21 @@ mod tests {
         assert!(json.starts_with(start) && json.ends_with("}}}\n"), "{json}");
         let start = r#"9,2026-02-25T06:13:20Z,admin:cli,scan.unmatched,ses_3,cls_2,stu_7,gate-1,"a ""b"", c",2026-02-25T06:13:21Z,no_open_session,"{""Unmatched"":"#;
         assert!(csv.starts_with(start) && csv.lines().count() == 1, "{csv}");
+    }
+
+    #[test]
+    fn a_field_with_control_characters_is_quoted_and_commands_no_terminal() {
+        for (field, written) in [
+            ("plain", "plain"),
+            ("a\tb", "\"a\tb\""),
+            ("a\0b\r\n", "\"a\0b\r\n\""),
+            ("\x1b[2Jx", "\"[2Jx\""),
+            ("\u{9b}2Jx", "\"2Jx\""),
+        ] {
+            let mut out = String::new();
+            quote(field, &mut out);
+            assert_eq!(out, written);
+        }
     }
 
     #[test]

@@ -10,13 +10,15 @@ mod command;
 pub(crate) mod export;
 mod ledger_rows;
 mod restore;
+mod screen;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use rollcall_config::reason;
+use rollcall_config::{plain, reason};
 use rollcall_domain::ports::{Clock, Health, HealthSource as _};
 use rollcall_store::{Backup, Export, Extent, Keyring, Span, Store, StoreError, Verified};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,7 @@ use crate::control::{Compared, Lost, Report, Request, Trouble};
 
 pub(crate) use command::{backup, export, verify};
 pub(crate) use restore::restore;
+pub(crate) use screen::Screen;
 
 /// Where views are made anew to be compared; of no use afterwards.
 const SCRATCH: &str = "verify-scratch";
@@ -76,7 +79,7 @@ pub(crate) fn carry_out(
         Request::Verify { rebuild } => verified(*rebuild, source, told),
         Request::ExportLedger(wanted) => {
             let open = || source.entries();
-            export::ledger(&open, wanted, told).map(|entries| Report::Exported { entries })
+            export::ledger(&open, wanted, told).map(|()| Report::Exported)
         }
     }
 }
@@ -127,7 +130,7 @@ fn back_up(
     match (made, lack) {
         (Err(_), Some(lack)) => Err(Trouble::found(format!("the backup was ended, since {lack}"))),
         (Err(StoreError::Backup { what, .. }), None) => {
-            let what = what.split(" (os error").next().unwrap_or_default().to_lowercase();
+            let what = plain(&what);
             let who = match source {
                 Source::Open { .. } => "the gateway's user writes it, and needs the right to",
                 Source::Closed { .. } => "you need the right to write there",
@@ -214,7 +217,7 @@ impl Scratch {
                 reason(&error)
             ))
         };
-        fs::DirBuilder::new().create(&path).map_err(making)?;
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(making)?;
         Ok(Scratch(path))
     }
 }
@@ -238,14 +241,13 @@ pub(crate) fn clear_scratch(folder: &Path) {
     }
 }
 
-/// What the store says, and whether it is what lies in the files that is wrong.
+/// What the store says, and whether it could not begin: what fails in the middle was looked at.
 fn trouble(error: &StoreError) -> Trouble {
-    let message = error.to_string();
+    let message = plain(&error.to_string());
     match error {
         StoreError::Open { .. }
         | StoreError::InUse { .. }
         | StoreError::OtherEngine { .. }
-        | StoreError::Engine(_)
         | StoreError::NoKey { .. }
         | StoreError::OtherKey { .. }
         | StoreError::Newer { .. }

@@ -4,15 +4,18 @@
 //! the folder is left alone; where the sealing key is missing, it says where it should be; what fails leaves
 //! everything as it was.
 //!
-//! Refuses: working on another user's folder, whose gateway could not read what is made.
+//! Refuses: working on another user's folder, or making one for another user's key: the gateway could not
+//! read what is made.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use rollcall_config::Environment;
+use rollcall_config::{Environment, settings};
 use rollcall_domain::ports::Clock as _;
 use rollcall_store::{Keyring, Overwrite, Restored, StoreError, Upgrade};
 
-use super::command::{ended, of_this_user, print, settings};
+use super::command::{self, ended, of_this_user, print};
 use super::trouble;
 use crate::cli::Place;
 use crate::clock::RealClock;
@@ -24,12 +27,14 @@ use crate::keys;
 /// Brings a backup back.
 pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Environment) -> Exit {
     ended("restore", || {
-        let (loaded, path) = settings(place, environment)?;
+        let (loaded, path) = command::settings(place, environment)?;
         let store = &loaded.settings.store;
-        of_this_user(&path, false)?;
+        of_this_user(&path)?;
+        is_there(file)?;
         let keys = keys::of_ledger(store, &path).map_err(|error| {
             Trouble::at_start(format!("the backup {} is sealed, and {error:#}", file.display()))
         })?;
+        of_the_keys_user(store, &path)?;
         let folder = DataFolder::open(&path, keys::files(store))?;
         let overwrite = if force { Overwrite::SetAside } else { Overwrite::Refuse };
         let restored = bring_back(file, folder.path(), &keys, overwrite);
@@ -51,6 +56,34 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
         }
         Ok(Exit::Done)
     })
+}
+
+/// Says in plain words what would come as an error of the disk.
+fn is_there(file: &Path) -> Result<(), Trouble> {
+    match fs::metadata(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(Trouble::found(format!("there is no backup {}; look how it is spelt", file.display())))
+        }
+        Ok(about) if !about.is_file() => {
+            Err(Trouble::found(format!("{} is not a file; name the backup itself", file.display())))
+        }
+        // What else may be wrong shows when it is read.
+        _ => Ok(()),
+    }
+}
+
+/// A folder that is not there is nobody's yet. What root makes for the gateway of another user would be of
+/// no use to it; whose it is shows by the key, which is for the gateway's user alone.
+fn of_the_keys_user(store: &settings::Store, folder: &Path) -> Result<(), Trouble> {
+    let user = rustix::process::geteuid();
+    match keys::owner(store, folder)? {
+        Some(owner) if owner != user.as_raw() && !folder.exists() => Err(Trouble::at_start(format!(
+            "the sealing key is another user's, whose gateway could not read what is made now; make the data \
+             folder {} for that user, and run this as that user, such as with sudo -u",
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn bring_back(

@@ -3,7 +3,8 @@
 //! Promises: everything is started, or the start fails and the process is to end, but for the socket of
 //! commands, which not every file system has; [`Gateway::stop`] ends
 //! the ways in first, then what is sent out, then the store: when it returns, what was queued is on disk and
-//! the files are closed, whoever still holds on to the store.
+//! the files are closed, whoever still holds on to the store. A command that a disk keeps from ending holds
+//! it up for seconds and no longer.
 //!
 //! Refuses: rules, and anything that a room could do itself.
 
@@ -79,6 +80,7 @@ impl Gateway {
         data: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
+        upgrade::undo_unfinished(&settings.store, data, clock.as_ref())?;
         let found = keys::load(
             settings.store.key_file.as_deref(),
             keys::credentials().as_deref(),
@@ -86,7 +88,6 @@ impl Gateway {
             random::fill,
         )?;
         let ring = keys::ring(&settings.store, found.root())?;
-        upgrade::undo_unfinished(data, &ring, clock.as_ref())?;
         let metrics = Metrics::new().context("cannot set up the metrics")?;
         let counted = metrics.clone();
         let on_commit = move |Commit { entries, took, last }| counted.committed(entries, took, last.0);
@@ -168,15 +169,19 @@ impl Gateway {
 
     /// Ends every part, finishing what was acknowledged.
     pub(crate) async fn stop(self) {
-        if let Some(control) = self.control
-            && let Err(error) = tokio::task::spawn_blocking(|| control.stop()).await
-        {
-            tracing::error!(%error, "the control socket did not close in order");
+        if let Some(control) = &self.control {
+            control.begin_stop();
         }
         self.mqtt.stop().await;
         self.http.stop().await;
         if let Some(portal) = self.portal {
             portal.stop().await;
+        }
+        // They read the store, and have had time to end meanwhile.
+        if let Some(control) = self.control
+            && let Err(error) = tokio::task::spawn_blocking(|| control.end()).await
+        {
+            tracing::error!(%error, "the control socket did not close in order");
         }
         // Waits for the disk, so not on this thread: somebody may lose patience meanwhile.
         let store = self.store;

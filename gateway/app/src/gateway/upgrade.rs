@@ -10,16 +10,20 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use rollcall_config::settings;
 use rollcall_domain::ports::Clock;
-use rollcall_store::{Keyring, Store, Upgrade};
+use rollcall_store::{Store, Upgrade};
 
-/// Brings back what was there before a change that did not come to its end.
+use crate::keys;
+
+/// Brings back what was there before a change that did not come to its end. Called before the key is loaded:
+/// the change may have left no ledger, which is not the time to ask for one.
 ///
 /// # Errors
-/// The backup from before the change cannot be brought back.
-pub(super) fn undo_unfinished(data: &Path, keys: &Keyring, clock: &dyn Clock) -> Result<()> {
+/// There is no key, or the backup from before the change cannot be brought back.
+pub(super) fn undo_unfinished(settings: &settings::Store, data: &Path, clock: &dyn Clock) -> Result<()> {
     let Some(unfinished) = Upgrade::unfinished(data)? else { return Ok(()) };
+    let keys = keys::of_ledger(settings, data)?;
     let backup = unfinished.backup.display().to_string();
-    let restored = unfinished.undo(keys, clock.now());
+    let restored = unfinished.undo(&keys, clock.now());
     let restored = restored.with_context(|| {
         format!("a change of the stored format was cut short and cannot be undone from {backup}")
     })?;

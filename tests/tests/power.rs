@@ -22,7 +22,7 @@ const KILLS: u64 = 100;
 /// Kills that the terminals of one run live through, at most.
 const KILLS_EACH: u64 = 3;
 /// Scans that one terminal has to bring in one run.
-const EACH: u64 = 25;
+const EACH: u64 = 60;
 /// The views are made anew and compared after every so many kills.
 const VIEWS_EVERY: u64 = 10;
 /// Of a hundred kills, how many come before the gateway is ready.
@@ -45,6 +45,10 @@ struct Life {
     random: Random,
     seed: u64,
     kills: u64,
+    /// Kills of a gateway that was ready.
+    ready: u64,
+    /// Those of them before which not everything was acknowledged.
+    at_work: u64,
     runs: u64,
     /// Scans that were found stored.
     stored: BTreeSet<String>,
@@ -64,7 +68,7 @@ impl Life {
     fn new(seed: u64) -> Self {
         let (campus, random) = (Campus::new(), Random::new(seed));
         let (stored, acknowledged) = Default::default();
-        Life { campus, random, seed, kills: 0, runs: 0, stored, acknowledged }
+        Life { campus, random, seed, kills: 0, ready: 0, at_work: 0, runs: 0, stored, acknowledged }
     }
 
     /// Terminals with work that they have not begun yet.
@@ -105,6 +109,8 @@ impl Life {
             acknowledged(progress, self.all() - self.random.below(left.max(1))).await;
             moment(self.random.below(COMMITS)).await;
             gateway.signal(Signal::KILL);
+            self.ready += 1;
+            self.at_work += u64::from(progress.acknowledged() < self.all());
             gateway.end();
         }
         self.kills += 1;
@@ -180,5 +186,10 @@ async fn after_kill_9_every_acknowledged_scan_is_there_once_and_the_rest_arrives
         life.over(&fleet.report().await);
     }
     life.campus.stored_scans_with_views();
-    eprintln!("{} kills, {} scans stored; seed {}", life.kills, life.stored.len(), life.seed);
+    let Life { kills, ready, at_work, seed, .. } = &life;
+    eprintln!(
+        "{kills} kills, {at_work} of {ready} while scans were coming, {} scans stored; seed {seed}",
+        life.stored.len()
+    );
+    assert!(at_work * 2 >= *ready, "too many kills found a gateway with nothing to do");
 }

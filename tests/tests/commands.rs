@@ -7,19 +7,24 @@
 )]
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall_simulator::{Fleet, Load, Plan, Until, Work};
+use rollcall_simulator::{Fleet, Load, Plan, Progress, Until, Work};
 use rollcall_tests::campus::Campus;
 use rollcall_tests::gateway::{Gateway, Signal, rollcall};
 use serde_json::Value;
+use tokio::time::timeout;
 
 const BACKUP: &str = "copy.rollcall-backup";
+/// Far longer than anything takes when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start(campus: &Campus) -> Gateway {
     let mut command = rollcall(campus.folder.path(), &["--config", "rollcall.toml"]);
@@ -32,15 +37,15 @@ fn stop(gateway: Gateway) {
 }
 
 /// Every terminal sends so many scans.
-fn terminals(campus: &Campus, each: u64) -> Fleet {
+fn terminals(campus: &Campus, run: &str, each: u64) -> Fleet {
     let students = campus.sample.rooms.iter().flat_map(|room| room.students.clone()).collect();
     let plan = Plan {
         url: format!("mqtt://{}", campus.mqtt),
         devices: campus.devices.clone(),
         work: Work::Load(Load { students, rate: None, until: Until::Each(each) }),
         in_flight: 20,
-        patience: Duration::from_secs(60),
-        run: "commands".to_owned(),
+        patience: PATIENCE,
+        run: run.to_owned(),
         seed: 1,
     };
     Fleet::start(plan, Arc::clone(&campus.clock)).unwrap()
@@ -48,8 +53,20 @@ fn terminals(campus: &Campus, each: u64) -> Fleet {
 
 /// The scans that were acknowledged once all are.
 async fn scan(campus: &Campus, each: u64) -> BTreeSet<String> {
-    let report = terminals(campus, each).report().await;
+    let report = terminals(campus, "commands", each).report().await;
     report.acknowledged_ids().map(|(_, id)| id).collect()
+}
+
+/// Returns once so many scans are acknowledged.
+async fn acknowledged(progress: &Progress, count: u64) {
+    let enough = async {
+        let mut look = tokio::time::interval(Duration::from_millis(1));
+        while progress.acknowledged() < count {
+            look.tick().await;
+        }
+    };
+    let in_time = timeout(PATIENCE, enough).await.is_ok();
+    assert!(in_time, "{} of {count} are acknowledged", progress.acknowledged());
 }
 
 /// What a command says, and how it ends.
@@ -92,13 +109,14 @@ fn scan_id(row: &Value) -> Option<String> {
 async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified() {
     let campus = Campus::new();
     let gateway = start(&campus);
-    let fleet = terminals(&campus, 400);
+    let before = scan(&campus, 100).await;
+    // They go on until the backup is through, and longer.
+    let fleet = terminals(&campus, "meanwhile", 1_000_000);
     let progress = fleet.progress();
-    let mut look = tokio::time::interval(Duration::from_millis(1));
-    while progress.acknowledged() < 500 {
-        look.tick().await;
-    }
+    acknowledged(&progress, 100).await;
+    let at_least = progress.acknowledged();
     let said = done(&campus, &format!("backup {BACKUP}"));
+    acknowledged(&progress, progress.acknowledged() + 1).await;
     let file = campus.folder.path().join(BACKUP);
     assert!(said.contains(&format!("to {}\n", file.canonicalize().unwrap().display())), "{said}");
     assert!(said.contains("only with the sealing key"), "{said}");
@@ -106,6 +124,7 @@ async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified
     let said = refused(&campus, &format!("backup {BACKUP}"), 1);
     assert!(said.contains("is there already; name a file that is not"), "{said}");
     assert!(refused(&campus, "backup nowhere/file", 1).contains("there is no folder /"));
+    assert!(refused(&campus, "restore nowhere", 1).contains("there is no backup nowhere; look how"));
     fs::create_dir(campus.folder.path().join("other.part")).unwrap();
     let said = refused(&campus, "backup other", 1);
     assert!(
@@ -116,6 +135,7 @@ async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified
     assert!(said.contains("the chain of the ledger is whole up to entry "), "{said}");
     assert!(said.ends_with("the views are what the ledger makes them\n"), "{said}");
     assert!(!campus.folder.path().join("data/verify-scratch").exists());
+    fleet.stop();
     fleet.report().await;
     stop(gateway);
 
@@ -130,8 +150,13 @@ async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified
     let (then, now) = ["export ledger --format jsonl --data-dir other", "export ledger --format jsonl"]
         .map(|line| done(&campus, line))
         .into();
-    let scans = |text: &str| rows(text).iter().filter(|row| scan_id(row).is_some()).count();
-    assert!(now.starts_with(&then) && scans(&then) >= 500 && scans(&now) > scans(&then));
+    let scans = |text: &str| rows(text).iter().filter_map(scan_id).collect::<BTreeSet<_>>();
+    assert!(now.starts_with(&then), "the backup has something that the ledger has not");
+    let (then, now) = (scans(&then), scans(&now));
+    assert!(then.is_superset(&before), "a scan is not in the backup that was acknowledged before it began");
+    let meanwhile = u64::try_from(then.len() - before.len()).unwrap();
+    assert!(meanwhile >= at_least, "{meanwhile} of the {at_least} that were acknowledged are in the backup");
+    assert!(now.len() > then.len(), "nothing came after the backup");
 }
 
 #[test]
@@ -183,6 +208,57 @@ fn restore_says_when_the_sealing_key_is_missing_or_another_and_leaves_nothing() 
     assert!(!campus.folder.path().join("other").exists());
     fs::rename(&moved, &other).unwrap();
     done(&campus, &format!("restore {BACKUP} --data-dir other"));
+}
+
+/// Someone who is not root.
+const OTHER: u32 = 1_234;
+
+/// Everything in a folder, and the folder, becomes that user's.
+fn give(path: &Path) {
+    chown(path, Some(OTHER), Some(OTHER)).unwrap();
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        give(&entry.unwrap().path());
+    }
+}
+
+fn names(folder: &Path) -> BTreeSet<OsString> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[test]
+fn root_makes_nothing_in_another_users_folder_and_asks_its_gateway() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let campus = Campus::new();
+    done(&campus, &format!("backup {BACKUP}"));
+    let (folder, data) = (campus.folder.path(), campus.folder.path().join("data"));
+    fs::remove_file(data.join("lock")).unwrap();
+    // Where that user may start it, wherever the tree was built.
+    let binary = folder.join("rollcall");
+    fs::copy(rollcall(folder, &[]).get_program(), &binary).unwrap();
+    give(folder);
+    let before = names(&data);
+    for line in ["backup other", "verify --rebuild", "export ledger --format csv", "restore --force copy"] {
+        let said = refused(&campus, line, 3);
+        assert!(said.contains("is another user's; run this as that user, such as with sudo -u"), "{said}");
+        assert_eq!(names(&data), before, "{line}");
+    }
+    // The folder that is not there is to be that of the key's user.
+    let said = refused(&campus, &format!("restore {BACKUP} --data-dir none"), 3);
+    assert!(said.contains("the sealing key is another user's"), "{said}");
+    assert!(!folder.join("none").exists());
+    let mut command = rollcall(folder, &[]);
+    let settings: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+    command = Command::new(&binary);
+    command.args(["--config", "rollcall.toml"]).env_clear().envs(settings).current_dir(folder);
+    let gateway = Gateway::start(command.uid(OTHER).gid(OTHER).stdin(Stdio::null()));
+    done(&campus, "verify --rebuild");
+    done(&campus, "backup other");
+    assert_eq!(fs::metadata(folder.join("other")).unwrap().uid(), OTHER);
+    assert!(fs::read_dir(&data).unwrap().all(|entry| entry.unwrap().metadata().unwrap().uid() == OTHER));
+    stop(gateway);
+    refused(&campus, "verify", 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

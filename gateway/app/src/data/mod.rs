@@ -2,7 +2,7 @@
 //!
 //! Promises: the same work and the same words with a running gateway and without; whether one runs is told by
 //! the lock on the data folder, which a command without a gateway holds as long as it works; what went wrong
-//! is one line.
+//! is one line. Only a running gateway ends work for want of room on its disk, or since whoever asked has gone.
 //!
 //! Refuses: waiting for a gateway that starts or stops; making a data folder or a key.
 
@@ -130,7 +130,7 @@ fn back_up(
     match (made, lack) {
         (Err(_), Some(lack)) => Err(Trouble::found(format!("the backup was ended, since {lack}"))),
         (Err(StoreError::Backup { what, .. }), None) => {
-            let what = plain(&what);
+            let what = plain(&what).to_lowercase();
             let who = match source {
                 Source::Open { .. } => "the gateway's user writes it, and needs the right to",
                 Source::Closed { .. } => "you need the right to write there",

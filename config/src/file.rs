@@ -114,3 +114,20 @@ pub fn plain(text: &str) -> String {
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.split_once(')').map_or(part, |(_number, rest)| rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_number_goes_wherever_it_stands() {
+        for (text, said) in [
+            ("No such file (os error 2)", "No such file"),
+            ("a: No (os error 2); b (os error 17) c", "a: No; b c"),
+            ("nothing of the kind (2)", "nothing of the kind (2)"),
+        ] {
+            assert_eq!(plain(text), said);
+        }
+        assert_eq!(reason(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
+    }
+}

@@ -256,3 +256,21 @@ fn trouble(error: &StoreError) -> Trouble {
         _ => Trouble::found(message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn what_fails_in_the_middle_has_another_code_than_what_cannot_begin() {
+        let what = "Input/output error (os error 5)".to_owned();
+        let broken = trouble(&StoreError::Backup { path: PathBuf::from("b"), what });
+        assert_eq!(broken.exit(), Exit::CheckFailed);
+        assert_eq!(broken.message, "the backup b cannot be made or used: Input/output error");
+        let engine = trouble(&StoreError::from(std::io::Error::from_raw_os_error(5)));
+        assert_eq!(engine.exit(), Exit::CheckFailed);
+        assert!(!engine.message.contains("os error"), "{}", engine.message);
+        assert_eq!(trouble(&StoreError::InUse { path: PathBuf::from("b") }).exit(), Exit::NotStarted);
+    }
+}

@@ -22,7 +22,7 @@ const KILLS: u64 = 100;
 /// Kills that the terminals of one run live through, at most.
 const KILLS_EACH: u64 = 3;
 /// Scans that one terminal has to bring in one run.
-const EACH: u64 = 60;
+const EACH: u64 = 45;
 /// The views are made anew and compared after every so many kills.
 const VIEWS_EVERY: u64 = 10;
 /// Of a hundred kills, how many come before the gateway is ready.

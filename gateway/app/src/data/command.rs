@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rollcall_config::{Environment, Loaded, Settings, load};
+use rollcall_config::{Environment, Loaded, Settings, load, reason};
 use rollcall_domain::moment::Moment;
 
 use super::export::{Style, Wanted};
@@ -25,7 +25,7 @@ use crate::{keys, output};
 pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &Environment) -> Exit {
     ended("backup", || {
         let target = std::path::absolute(file).map_err(|error| {
-            Trouble::at_start(format!("cannot tell where {} is: {error}", file.display()))
+            Trouble::at_start(format!("cannot tell where {} is: {}", file.display(), reason(&error)))
         })?;
         let report = ask(place, environment, |_| Request::Backup { target: target.clone(), evidence })?;
         let Report::BackedUp { entries, rows, last, evidence } = report else {

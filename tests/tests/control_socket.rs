@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use rollcall_tests::campus::Campus;
 use rollcall_tests::gateway::{Gateway, Signal, rollcall};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 
 /// Far more looks than anything takes when all is well.
@@ -123,30 +122,6 @@ fn only_so_many_are_answered_at_once_and_a_stop_does_not_wait_for_who_says_nothi
     for stream in &mut silent {
         assert!(answer(stream).is_empty(), "somebody who said nothing was answered");
     }
-}
-
-#[test]
-fn a_command_that_a_disk_keeps_from_ending_does_not_keep_the_gateway_from_stopping() {
-    let campus = Campus::new();
-    let mut gateway = start(&campus);
-    // Opening a pipe that nobody reads waits, as a disk does that does not answer.
-    let pipe = campus.folder.path().join("copy.part");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let target = campus.folder.path().join("copy");
-    let mut hung = connect(&campus);
-    hung.write_all(format!("{{\"backup\":{{\"target\":{target:?}}}}}\n").as_bytes()).unwrap();
-    // As long as it waits, another is told to.
-    let other = || refusal(&campus, b"{\"backup\":{\"target\":\"/nowhere/at/all\"}}\n");
-    assert!((0..LOOKS).any(|_| other().contains("another backup or verification is under way")));
-    gateway.signal(Signal::TERM);
-    let line = gateway.wait_for("it is left behind");
-    assert!(line.contains("\"backup\""), "{line}");
-    gateway.wait_for("rollcall has stopped");
-    let (said, status) = gateway.end();
-    assert_eq!(status.code(), Some(0), "{said}");
-    assert!(answer(&mut hung).is_empty());
-    fs::remove_file(pipe).unwrap();
-    assert_eq!(verify(&campus), Some(0));
 }
 
 #[test]

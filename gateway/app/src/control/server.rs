@@ -365,4 +365,26 @@ mod tests {
         assert!(said.contains("\"verified\""), "{said}");
         stop(control);
     }
+
+    #[tokio::test]
+    async fn a_command_that_does_not_end_does_not_keep_the_gateway_from_stopping() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, control) = start(folder.path(), Arc::new(crate::clock::RealClock::new()));
+        let house = Arc::clone(&control.house);
+        let (stream, mut asking) = UnixStream::pair().unwrap();
+        let (slot, _stream) = House::let_in(&house, stream).unwrap().unwrap();
+        let (let_go, hung) = std::sync::mpsc::channel::<()>();
+        // As on a disk that does not answer.
+        let stuck = thread::spawn(move || {
+            let _slot = slot;
+            hung.recv().ok();
+        });
+        control.begin_stop();
+        assert_eq!(asking.read(&mut [0]).unwrap(), 0, "who asked is told at once");
+        control.end();
+        assert!(!stuck.is_finished() && house.open().asking.len() == 1);
+        drop(let_go);
+        stuck.join().unwrap();
+        assert!(house.open().asking.is_empty());
+    }
 }

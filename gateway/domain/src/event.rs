@@ -80,6 +80,7 @@ pub enum Event {
     Erased(Person),
     /// An admin looked at the clock and said it is right.
     ClockConfirmed,
+    Retention(RetentionEvent),
 }
 
 impl Event {
@@ -346,6 +347,17 @@ pub enum DeviceEvent {
 pub struct RecordVersion {
     pub record: RecordId,
     pub version: u32,
+}
+
+/// What is not kept any longer, because of its age. That it is gone is a fact like any other, so that a
+/// state folded again forgets the same at the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetentionEvent {
+    /// Meetings that ended before this time and are not open, with everyone's record, and unmatched scans
+    /// that were received before it.
+    Records { before: Moment },
+    /// The entries up to this one; scans and uploads that they were the first to have count as new again.
+    Entries { to: Seq },
 }
 
 /// What a destination answered; one event for a whole batch.

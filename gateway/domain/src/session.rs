@@ -126,6 +126,11 @@ impl Meeting {
         self.timing.starts
     }
 
+    /// Whether nothing of it is kept when only what ended from this time on is.
+    pub fn is_before(&self, time: Moment) -> bool {
+        self.ends < time && self.status != SessionStatus::Open
+    }
+
     pub fn plan(&self) -> Plan {
         Plan {
             class: self.class,

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 
 use crate::campus::{Campus, ItemId};
 use crate::decide::Context;
-use crate::event::{CampusEvent, Entry, Event, Origin, SessionEvent, UnmatchedScan};
+use crate::event::{CampusEvent, Entry, Event, Origin, RetentionEvent, SessionEvent, UnmatchedScan};
 use crate::ids::{ClassId, Seq, SessionId, StudentId};
 use crate::moment::Moment;
 use crate::numbering::Numbered;
@@ -38,12 +38,14 @@ pub struct State {
     pub office: Arc<Office>,
     pub sessions: BTreeMap<SessionId, Session>,
     pub unmatched: BTreeMap<Seq, UnmatchedScan>,
-    /// The first event of every scan and every upload that is stored.
+    /// The first event of every scan and every upload that was stored; see [`State::scan`].
     pub scans: BTreeMap<DedupKey, Seq>,
     by_class: BTreeMap<ClassId, BTreeSet<SessionId>>,
     by_date: BTreeMap<Date, BTreeSet<SessionId>>,
     pub last: Seq,
     pub last_at: Option<Moment>,
+    /// Entries up to here are forgotten.
+    pub forgotten: Seq,
 }
 
 impl State {
@@ -54,7 +56,7 @@ impl State {
             Event::Campus(event) => self.apply_campus(event),
             Event::Session(id, event) => self.apply_session(entry, *id, event),
             Event::Unmatched(kept) => {
-                self.scans.entry(kept.scan.dedup).or_insert(entry.seq);
+                self.stored(kept.scan.dedup, entry.seq);
                 self.unmatched.insert(entry.seq, kept.as_ref().clone());
             }
             Event::UnmatchedSettled { scan } => {
@@ -67,10 +69,31 @@ impl State {
             Event::Erased(Person::User(user)) => self.remove(&ItemId::User(*user)),
             // From now on the clock is as right as somebody said it was.
             Event::ClockConfirmed => self.last_at = Some(entry.at),
+            Event::Retention(RetentionEvent::Records { before }) => self.forget_records(*before),
+            Event::Retention(RetentionEvent::Entries { to }) => self.forgotten = self.forgotten.max(*to),
             // Facts about credentials, devices' secrets and destinations have state of their own in
             // the rooms that need it; nothing of the campus follows from them.
             Event::Account(_) | Event::Device(_) | Event::Upstream(_) => {}
         }
+    }
+
+    /// The first event of a scan or an upload that is stored and not forgotten.
+    pub fn scan(&self, key: DedupKey) -> Option<Seq> {
+        self.scans.get(&key).copied().filter(|seq| *seq > self.forgotten)
+    }
+
+    fn stored(&mut self, key: DedupKey, seq: Seq) {
+        let first = self.scans.entry(key).or_insert(seq);
+        if *first <= self.forgotten {
+            *first = seq;
+        }
+    }
+
+    fn forget_records(&mut self, before: Moment) {
+        let old = self.sessions.values().filter(|session| session.meeting.is_before(before));
+        let old: Vec<SessionId> = old.map(|session| session.meeting.id).collect();
+        old.into_iter().for_each(|id| self.release(id));
+        self.unmatched.retain(|_, kept| kept.scan.received_at >= before);
     }
 
     fn campus_mut(&mut self) -> &mut Campus {
@@ -128,7 +151,7 @@ impl State {
             _ => None,
         };
         if let Some(dedup) = dedup {
-            self.scans.entry(dedup).or_insert(entry.seq);
+            self.stored(dedup, entry.seq);
         }
         self.fold_session(id, entry.seq, entry.at, event);
     }
@@ -161,7 +184,7 @@ impl State {
         self.sessions.insert(id, session);
     }
 
-    /// Lets go of a session that is kept elsewhere.
+    /// Lets go of a session that is kept elsewhere, or not at all any more.
     pub fn release(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         if let Some(ids) = self.by_class.get_mut(&session.meeting.class) {

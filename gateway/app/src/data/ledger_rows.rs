@@ -7,7 +7,8 @@
 //! something; programs go by the fields before it.
 
 use rollcall_domain::event::{
-    AccountEvent, Actor, CampusEvent, DeviceEvent, Entry, Event, RequestEvent, SessionEvent, UpstreamEvent,
+    AccountEvent, Actor, CampusEvent, DeviceEvent, Entry, Event, RequestEvent, RetentionEvent, SessionEvent,
+    UpstreamEvent,
 };
 use rollcall_domain::ids::{ClassId, StudentId};
 use rollcall_domain::moment::Moment;
@@ -202,6 +203,10 @@ fn kind(event: &Event) -> &'static str {
         },
         Event::Erased(_) => "person.erased",
         Event::ClockConfirmed => "clock.confirmed",
+        Event::Retention(event) => match event {
+            RetentionEvent::Records { .. } => "retention.records",
+            RetentionEvent::Entries { .. } => "retention.entries",
+        },
     }
 }
 

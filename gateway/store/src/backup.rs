@@ -28,7 +28,7 @@ use crate::keys::Keyring;
 use crate::ledger::Ledger;
 use crate::reading::Now;
 use crate::salvage::{remove_if_there, sync_folder};
-use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
+use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
 
 /// After so many bytes the backup is brought to disk, so that the ledger's commits never wait for more.
 const SYNC_AFTER: usize = 1 << 20;
@@ -156,6 +156,8 @@ fn write(
     let mut out = Writer::begin(file, version, &header, ledger.keys.root()).map_err(writing)?;
     let entries = copy_entries(&now, &mut out, writing)?;
     copy_out(read, GAPS, "", &mut out, writing)?;
+    copy_out(read, CHECKPOINT, "", &mut out, writing)?;
+    copy_out(read, CHECKPOINT_AGAIN, "", &mut out, writing)?;
     copy_out(read, KEYS, "", &mut out, writing)?;
     let mut rows = 0;
     macro_rules! copy {
@@ -264,10 +266,11 @@ pub fn check_backup(path: &Path, keys: Option<&Keyring>) -> Result<Backup, Store
     let (version, Header { made_at, last, .. }) = (reader.version, reader.header.clone());
     let counts = reader.rows::<Refused>(|_, _, _| Ok(())).map_err(|refused| refused.of(path))?;
     let (mut entries, mut rows, mut items) = (0, 0, 0);
+    let beside = [GAPS.name(), CHECKPOINT.name(), CHECKPOINT_AGAIN.name(), KEYS.name()];
     for (name, count) in &counts {
         match name.as_str() {
             name if name == EVENTS.name() => entries += count,
-            name if [GAPS.name(), KEYS.name()].contains(&name) => {}
+            name if beside.contains(&name) => {}
             name => match name.strip_prefix(OF_EVIDENCE) {
                 Some(name) if name == evidence::tables::ITEMS.name() => items += count,
                 Some(_) => {}

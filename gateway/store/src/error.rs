@@ -35,6 +35,12 @@ pub enum StoreError {
         "none of the {found} entries found in the damaged ledger can be proven with this key: bring the key back that it was written with, or restore a backup"
     )]
     NothingProven { found: usize },
+    #[error("entry {seq} of the ledger is forgotten: it was older than entries are kept")]
+    Forgotten { seq: u64 },
+    #[error(
+        "what the ledger begins with after its forgotten entry {seq} is damaged, in both its copies; restore a backup"
+    )]
+    Checkpoint { seq: u64 },
     #[error("the ledger has no entry {seq}, but later ones; restore a backup")]
     Hole { seq: u64 },
     #[error("the ledger ends before entry {seq}, which was in it: bring the file back that was there")]

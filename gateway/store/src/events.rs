@@ -62,6 +62,33 @@ pub(crate) fn read(
     Ok(count)
 }
 
+/// Makes the entry after this one begin a row, if it is there. Tells which rows have no later entry: those that
+/// begin before what is returned.
+///
+/// A row in which an entry does not tell where it ends stays as it is: one that is later may lie behind it.
+pub(crate) fn divide(table: &mut Table<'_, u64, &'static [u8]>, last: u64) -> Result<u64, StoreError> {
+    let Some((first, row)) = table.range(..=last)?.next_back().transpose()?.map(owned) else {
+        return Ok(last + 1);
+    };
+    let ends = |(seq, entry): &(u64, &[u8])| {
+        codec::length(entry).is_some_and(|(found, length)| found == *seq && length == entry.len() as u64)
+    };
+    let all: Vec<_> = entries(first, &row).collect();
+    if !all.iter().all(ends) {
+        return Ok(first);
+    }
+    let (before, after): (Vec<_>, Vec<_>) = all.into_iter().partition(|(seq, _)| *seq <= last);
+    if !after.is_empty() {
+        insert(table, before.into_iter())?;
+        insert(table, after.into_iter())?;
+    }
+    Ok(last + 1)
+}
+
+fn owned((first, row): (redb::AccessGuard<'_, u64>, redb::AccessGuard<'_, &'static [u8]>)) -> (u64, Vec<u8>) {
+    (first.value(), row.value().to_vec())
+}
+
 /// The last sequence in the table; 0 if there is none.
 pub(crate) fn last(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<u64, StoreError> {
     let Some((first, row)) = table.last()? else { return Ok(0) };
@@ -93,4 +120,63 @@ fn entries(first: u64, row: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
         (seq, rest) = (seq + 1, after);
         Some(told)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, TableDefinition};
+    use rollcall_domain::event::{Actor, Entry, Event};
+    use rollcall_domain::ids::Seq;
+    use rollcall_domain::moment::Moment;
+
+    use super::*;
+
+    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+
+    fn entry(seq: u64) -> Vec<u8> {
+        let (at, event) = (Moment::from_millis(0), Event::ClockConfirmed);
+        let mut bytes = Vec::new();
+        let entry = Entry { seq: Seq(seq), at, by: Actor::Cli, event };
+        codec::encode(&[1; 32], &[0; 32], &entry, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// The rows after entries 1 to 9 were divided behind `last`, and what was told.
+    fn divided(last: u64, change: impl FnOnce(&mut [Vec<u8>])) -> (Vec<u64>, u64) {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let write = database.begin_write().unwrap();
+        let mut table = write.open_table(TABLE).unwrap();
+        let mut all: Vec<Vec<u8>> = (1..10).map(entry).collect();
+        change(&mut all);
+        let rows = (1..10).zip(&all).map(|(seq, bytes)| (seq, bytes.as_slice()));
+        insert(&mut table, rows.clone().take(6)).unwrap();
+        insert(&mut table, rows.skip(6)).unwrap();
+        let told = divide(&mut table, last).unwrap();
+        let firsts = table.iter().unwrap().map(|row| row.unwrap().0.value()).collect();
+        let mut found = Vec::new();
+        read(&table, 1, 99, |seq, _| {
+            found.push(seq);
+            Ok(())
+        })
+        .unwrap();
+        assert!(all[2] != entry(3) || found == (1..10).collect::<Vec<_>>(), "{found:?}");
+        (firsts, told)
+    }
+
+    #[test]
+    fn a_row_is_divided_where_it_holds_both_and_nothing_else_changes() {
+        assert_eq!(divided(4, |_| {}), (vec![1, 5, 7], 5));
+        assert_eq!(divided(6, |_| {}), (vec![1, 7], 7));
+        assert_eq!(divided(7, |_| {}), (vec![1, 7, 8], 8));
+        assert_eq!(divided(9, |_| {}), (vec![1, 7], 10));
+        assert_eq!(divided(20, |_| {}), (vec![1, 7], 21));
+    }
+
+    #[test]
+    fn a_row_in_which_an_entry_does_not_tell_where_it_ends_stays() {
+        let damage = |all: &mut [Vec<u8>]| all[2][0] ^= 1;
+        assert_eq!(divided(4, damage), (vec![1, 7], 1));
+        assert_eq!(divided(8, damage), (vec![1, 7, 9], 9));
+    }
 }

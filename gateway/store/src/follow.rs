@@ -18,6 +18,7 @@ use rollcall_domain::ports::Clock;
 use rustix::process::setpriority_process;
 
 use crate::caught::{caught, let_go};
+use crate::checkpoint;
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
@@ -240,6 +241,8 @@ impl Following {
                 return Work::Gap(usize::try_from(gap).unwrap_or(AT_ONCE));
             } else if waiting.closed {
                 return Work::End;
+            } else if waiting.hurry {
+                return Work::MakeLasting;
             } else if self.file.is_volatile() {
                 let left = LASTING.saturating_sub(self.clock.monotonic().saturating_sub(self.lasting_since));
                 if left == Duration::ZERO {
@@ -262,6 +265,9 @@ impl Following {
 
     /// Tells whether there may be more.
     fn step_from_ledger(&mut self, most: usize) -> Result<bool, Trouble> {
+        if caught(|| checkpoint::begin_views(&self.ledger, &mut self.file)).map_err(Trouble::Ledger)? {
+            self.show()?;
+        }
         let mut entries = Vec::new();
         let read = caught(|| self.ledger.walk_some(self.file.head(), most, |entry| entries.push(entry)));
         let end = read.map_err(Trouble::Ledger)?;
@@ -296,10 +302,12 @@ impl Following {
     fn commit(&mut self, end: Head) -> Result<(), Trouble> {
         let now = self.clock.monotonic();
         let more = end.last.0.saturating_sub(self.lasting_at.0);
-        let lasting = now.saturating_sub(self.lasting_since) >= LASTING || more >= LASTING_ENTRIES;
+        let is_due = now.saturating_sub(self.lasting_since) >= LASTING || more >= LASTING_ENTRIES;
+        let lasting = is_due || self.shared.lock().hurry;
         caught(|| self.file.commit(end, lasting)).map_err(Trouble::Views)?;
         if lasting {
             (self.lasting_since, self.lasting_at) = (now, end.last);
+            self.shared.change(|waiting| (waiting.lasting, waiting.hurry) = (end.last, false));
         }
         self.show()
     }

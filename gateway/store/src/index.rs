@@ -10,13 +10,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rollcall_domain::event::{Entry, Event, SessionEvent};
+use rollcall_domain::event::{Entry, Event, RetentionEvent, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::DedupKey;
 use rustc_hash::FxHashMap;
 
 use crate::append::Append;
+use crate::checkpoint;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
 use crate::views::{Snapshot, Views, is_forgotten};
@@ -38,6 +39,10 @@ pub(crate) struct Index {
     order: VecDeque<(Seq, DedupKey)>,
     versions: FxHashMap<SessionId, u64>,
     last: Seq,
+    /// Entries up to here are forgotten, and so are the keys that only they have.
+    forgotten: Seq,
+    /// Sessions were forgotten, and versions may still be known of them.
+    sessions_gone: bool,
 }
 
 /// What has to be asked before some appends are staged.
@@ -62,7 +67,9 @@ impl Index {
         let seen = views.now();
         let (views, ledger) = (views.clone(), Arc::clone(ledger));
         let (scans, order, versions) = Default::default();
-        let mut index = Index { views, ledger, scans, order, versions, last: seen.last() };
+        let (last, forgotten) = (seen.last(), seen.forgotten());
+        let mut index =
+            Index { views, ledger, scans, order, versions, last, forgotten, sessions_gone: false };
         let mut at = seen.head();
         while at.last < head.last {
             let mut entries = Vec::new();
@@ -88,8 +95,10 @@ impl Index {
             }
         }
         // A version may only be forgotten when the views have it.
-        if self.versions.len() > VERSIONS && self.order.is_empty() && self.last <= seen.last() {
+        let outdated = self.sessions_gone || self.versions.len() > VERSIONS;
+        if outdated && self.order.is_empty() && self.last <= seen.last() {
             self.versions.clear();
+            self.sessions_gone = false;
         }
         let mut wanted = Wanted::default();
         for append in batch {
@@ -123,8 +132,15 @@ impl Index {
         }
         let (mut walked, mut versions) = (Walked::default(), FxHashMap::default());
         let most = usize::try_from(self.last.0).unwrap_or(usize::MAX);
+        checkpoint::versions(&self.ledger, |id, version| {
+            if wanted.sessions.contains(&id) {
+                versions.insert(id, version);
+            }
+        })?;
         self.ledger.walk_some(Head::START, most, |entry| {
-            walked.take(carried(&entry.event).filter(|key| wanted.keys.contains(key)), entry.seq, entry.at);
+            let is_kept = entry.seq > self.forgotten;
+            let key = carried(&entry.event).filter(|key| is_kept && wanted.keys.contains(key));
+            walked.take(key, entry.seq, entry.at);
             if let Event::Session(id, event) = &entry.event
                 && wanted.sessions.contains(id)
             {
@@ -137,7 +153,8 @@ impl Index {
 
     /// The entry that this key stands for.
     pub(crate) fn first(&self, known: &Known, key: DedupKey) -> Option<Seq> {
-        self.scans.get(&key).or_else(|| known.0.get(&key)).copied()
+        let first = self.scans.get(&key).or_else(|| known.0.get(&key)).copied();
+        first.filter(|seq| *seq > self.forgotten)
     }
 
     /// Of a session that was asked for; 0 if there is none.
@@ -153,8 +170,16 @@ impl Index {
                 self.versions.insert(*id, version);
             }
         }
+        match entry.event {
+            Event::Retention(RetentionEvent::Entries { to }) => self.forgotten = self.forgotten.max(to),
+            Event::Retention(RetentionEvent::Records { .. }) => self.sessions_gone = true,
+            _ => {}
+        }
         if let Some(key) = carried(&entry.event) {
-            self.scans.entry(key).or_insert(entry.seq);
+            let first = self.scans.entry(key).or_insert(entry.seq);
+            if *first <= self.forgotten {
+                *first = entry.seq;
+            }
             self.order.push_back((entry.seq, key));
         }
     }

@@ -10,11 +10,14 @@
 //! gathered, brings it to the disk at once, tells everyone who waits, and hands the entries to the
 //! [`Views`]. Whoever wants to read what they wrote waits for the views to have seen it.
 
+mod answer;
 mod append;
 mod archive;
 mod backup;
 mod caught;
 mod change;
+mod checkpoint;
+mod chores;
 mod codec;
 mod disk;
 mod error;
@@ -32,8 +35,10 @@ mod reading;
 mod register;
 mod reserve;
 mod restore;
+mod retention;
 mod said;
 mod salvage;
+mod scratch;
 mod seal;
 mod secrets;
 mod tables;
@@ -61,6 +66,7 @@ use views::ViewsFile;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
 pub use backup::{Backup, Extent, backup, backup_with, check_backup};
+pub use checkpoint::Forgotten;
 pub use disk::{Disk, Place};
 pub use error::StoreError;
 pub use evidence::Evidence;
@@ -89,6 +95,11 @@ pub struct Store {
     /// Absent once it is closed.
     queue: RwLock<Option<queue::Queue>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    place: Place,
+    clock: Arc<dyn Clock>,
+    chores: Arc<chores::Chores>,
+    /// Held by whoever forgets what is too old.
+    forgetting: Mutex<()>,
 }
 
 impl Store {
@@ -110,7 +121,15 @@ impl Store {
         let (path, within) = (place.disk.path("evidence.redb"), Some(Arc::clone(&reserve)));
         let evidence = Evidence::start_with(path, Arc::clone(&clock), within)?;
         let Opened { ledger, views, follower, following } = open(&place, &keys, &reserve, &clock)?;
-        let parts = writer::Parts { views: views.clone(), clock, on_commit, follower };
+        scratch::remove(&place)?;
+        let chores = Arc::<chores::Chores>::default();
+        let parts = writer::Parts {
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+            on_commit,
+            follower,
+            chores: Arc::clone(&chores),
+        };
         let started = writer::start(&place, Arc::clone(&reserve), Arc::clone(&ledger), parts);
         let (queue, writing) = match started {
             Ok(started) => started,
@@ -122,7 +141,8 @@ impl Store {
         };
         let lost = ledger.gaps()?.iter().map(Gap::entries).sum();
         let (queue, threads) = (RwLock::new(Some(queue)), Mutex::new(vec![writing, following]));
-        Ok(Store { ledger, views, evidence, reserve, lost, queue, threads })
+        let forgetting = Mutex::default();
+        Ok(Store { ledger, views, evidence, reserve, lost, queue, threads, place, clock, chores, forgetting })
     }
 
     /// Whether a ledger lies in `folder`.

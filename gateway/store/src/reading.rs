@@ -1,7 +1,8 @@
 //! The ledger as it is at one moment, and what can be read of it.
 //!
 //! Promises: sequences without holes, but for those that are known to be lost, wherever an entry lies: in the
-//! ledger's file, or still in its tail; whoever walks the chain checks it; nobody waits for the writer.
+//! ledger's file, or still in its tail; whoever walks the chain checks it; nobody waits for the writer; what
+//! the ledger was told to forget is not there, whether it still lies in the file or not.
 //!
 //! Refuses: deciding what is written. That is the [`crate::writer`]'s.
 
@@ -13,6 +14,7 @@ use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
 use crate::caught::caught;
+use crate::checkpoint;
 use crate::codec::{self, Chain, Decoded};
 use crate::error::StoreError;
 use crate::events;
@@ -54,6 +56,11 @@ impl Now {
         Ok(())
     }
 
+    /// What the first entry follows that is not forgotten.
+    pub(crate) fn start(&self) -> Result<Head, StoreError> {
+        checkpoint::start(&self.read)
+    }
+
     /// The last sequence that was given out.
     pub(crate) fn end(&self) -> Result<Seq, StoreError> {
         let entry = match self.events()? {
@@ -62,13 +69,18 @@ impl Now {
         };
         let lost = self.gaps()?.into_values().map(|row| row.gap.last.0).max();
         let tail = self.tail.last().map_or(0, |record| record.last().0);
-        Ok(Seq(entry.max(lost.unwrap_or_default()).max(tail)))
+        let forgotten = self.start()?.last.0;
+        Ok(Seq(entry.max(lost.unwrap_or_default()).max(tail).max(forgotten)))
     }
 
-    /// What the chain is after this sequence, which may be 0, or the last of a gap.
+    /// What the chain is after this sequence, which may be that before the first entry, or the last of a gap.
     pub(crate) fn link_at(&self, seq: Seq) -> Result<Chain, StoreError> {
-        if seq == Head::START.last {
-            return Ok(Head::START.chain);
+        let start = self.start()?;
+        if seq == start.last {
+            return Ok(start.chain);
+        }
+        if seq < start.last {
+            return Err(StoreError::Forgotten { seq: seq.0 });
         }
         let mut link = None;
         self.rows(seq, 1, |found, bytes| {
@@ -117,6 +129,9 @@ impl Ledger {
             return Ok(true);
         }
         self.read(head.last, |now| {
+            if head.last < self.proven_start(now)?.last {
+                return Ok(false);
+            }
             let end = now.end()?.0;
             if end < head.last.0 {
                 return Err(StoreError::Short { seq: end + 1 });
@@ -125,7 +140,22 @@ impl Ledger {
         })
     }
 
-    /// Walks the chain from `head` to its end, handing each entry to `each`.
+    /// What the first entry follows that is not forgotten.
+    pub(crate) fn start(&self) -> Result<Head, StoreError> {
+        self.read(Seq(u64::MAX), Now::start)
+    }
+
+    /// The same, if whoever has the key says so.
+    fn proven_start(&self, now: &Now) -> Result<Head, StoreError> {
+        checkpoint::proven_start(&now.read, &self.keys)
+    }
+
+    pub(crate) fn link_at(&self, seq: Seq) -> Result<Chain, StoreError> {
+        self.read(seq, |now| now.link_at(seq))
+    }
+
+    /// Walks the chain from `head`, or from the first entry that is not forgotten, to its end, handing each
+    /// entry to `each`.
     pub(crate) fn walk(&self, head: Head, each: impl FnMut(Entry)) -> Result<Head, StoreError> {
         self.walk_some(head, usize::MAX, each)
     }
@@ -147,6 +177,10 @@ impl Ledger {
         most: usize,
         mut each: impl FnMut(Entry),
     ) -> Result<Head, StoreError> {
+        let start = self.proven_start(now)?;
+        if head == Head::START {
+            head = start;
+        }
         if now.link_at(head.last)? != head.chain {
             return Err(StoreError::Chain { seq: head.last.0 });
         }
@@ -203,14 +237,19 @@ impl Ledger {
 
     /// What the ledger is known to have lost.
     pub(crate) fn gaps(&self) -> Result<Vec<Gap>, StoreError> {
-        let rows = self.read(Seq(u64::MAX), Now::gaps)?;
-        Ok(rows.into_values().map(|row| row.gap).collect())
+        self.read(Seq(u64::MAX), |now| {
+            let start = now.start()?.last;
+            let gaps = now.gaps()?.into_values().map(|row| row.gap);
+            Ok(gaps.filter(|gap| gap.first > start).collect())
+        })
     }
 
     pub(crate) fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.read(from, |now| {
             let mut entries = Vec::new();
-            now.rows(from, limit, |seq, bytes| {
+            // Some that are forgotten may still be there.
+            let first = Seq(now.start()?.last.0 + 1);
+            now.rows(from.max(first), limit, |seq, bytes| {
                 entries.push(codec::decode(seq, bytes)?.entry);
                 Ok(())
             })?;
@@ -219,6 +258,10 @@ impl Ledger {
     }
 
     pub(crate) fn entry(&self, seq: Seq) -> Result<Entry, StoreError> {
-        self.entries(seq, 1)?.pop().filter(|entry| entry.seq == seq).ok_or(StoreError::Hole { seq: seq.0 })
+        if let Some(entry) = self.entries(seq, 1)?.pop().filter(|entry| entry.seq == seq) {
+            return Ok(entry);
+        }
+        let forgotten = seq <= self.start()?.last;
+        Err(if forgotten { StoreError::Forgotten { seq: seq.0 } } else { StoreError::Hole { seq: seq.0 } })
     }
 }

@@ -163,7 +163,7 @@ impl Loading {
                 }
             )+};
         }
-        put!(GAPS, KEYS);
+        put!(GAPS, CHECKPOINT, CHECKPOINT_AGAIN, KEYS);
         each_of_register!(put);
         self.transaction = Some(transaction);
         Ok(())

@@ -15,6 +15,14 @@ pub(crate) const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 /// First lost sequence -> what was lost there ([`crate::gaps`]). All of them, whenever the chain is walked.
 pub(crate) const GAPS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gaps");
 
+/// (last forgotten entry, number) -> a part of the checkpoint there, or, with number 0, its row
+/// ([`crate::checkpoint`]). By entry, then number: what the ledger begins with, in its order.
+pub(crate) const CHECKPOINT: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("checkpoint");
+
+/// The same as [`CHECKPOINT`] on other pages.
+pub(crate) const CHECKPOINT_AGAIN: TableDefinition<'_, (u64, u32), &[u8]> =
+    TableDefinition::new("checkpoint_again");
+
 /// One row: what must outlive a root key ([`crate::keys`]).
 pub(crate) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 

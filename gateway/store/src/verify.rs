@@ -16,6 +16,7 @@ use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 
 use crate::caught::{caught, let_go};
+use crate::checkpoint::{self, Forgotten};
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::gaps::Gap;
@@ -34,6 +35,8 @@ pub struct Verified {
     pub last: Seq,
     /// What the ledger is known to have lost.
     pub gaps: Vec<Gap>,
+    /// What the ledger was told to forget; it is checked from there on.
+    pub forgotten: Option<Forgotten>,
     /// The first row of the views that is not what the ledger makes it, or that the views cannot be read;
     /// nothing if all is in order, or there are no views.
     pub difference: Option<String>,
@@ -107,17 +110,22 @@ fn walk(
 ) -> Result<Verified, StoreError> {
     let end = ledger.walk(Head::START, each)?;
     let gaps = ledger.gaps()?;
+    let forgotten = checkpoint::check(ledger)?;
     let difference = match scratch {
         None => None,
         Some(scratch) => compare(ledger, place, scratch)?,
     };
-    Ok(Verified { last: end.last, gaps, difference })
+    Ok(Verified { last: end.last, gaps, forgotten, difference })
 }
 
 /// The first difference between the views that are there and such as are made anew in `scratch`.
 fn compare(ledger: &Ledger, place: &Place, scratch: &Place) -> Result<Option<String>, StoreError> {
-    let looked = caught(|| ViewsFile::open_as_it_is(place, |head| ledger.has(head)));
+    let start = ledger.start()?;
+    let is_behind = |head: Head| head.last < start.last;
+    let looked = caught(|| ViewsFile::open_as_it_is(place, |head| Ok(is_behind(head) || ledger.has(head)?)));
     let mut kept = match looked {
+        // They will be made anew.
+        Ok(Kept::File(file)) if is_behind(file.head()) => return Ok(None),
         Ok(Kept::File(file)) => file,
         Ok(Kept::Absent) => return Ok(None),
         Ok(Kept::Foreign) => {
@@ -159,7 +167,11 @@ pub(crate) fn of_open(
         let mut head = Head::START;
         loop {
             // In steps, so that between two of them nothing is held on to.
-            let next = ledger.walk_some(head, AT_ONCE, drop)?;
+            let next = match ledger.walk_some(head, AT_ONCE, drop) {
+                // Meanwhile: the ledger begins later now.
+                Err(StoreError::Forgotten { .. }) => ledger.walk_some(Head::START, AT_ONCE, drop)?,
+                next => next?,
+            };
             let is_end = next == head || next.last >= to;
             head = next;
             go_on(watch(head.last.0.min(to.0), all))?;
@@ -168,12 +180,13 @@ pub(crate) fn of_open(
             }
         }
         let gaps = ledger.gaps()?;
+        let forgotten = checkpoint::check(ledger)?;
         let mut watch = |done: u64| watch(to.0.saturating_add(done).min(all), all);
         let difference = match scratch {
             None => None,
             Some(scratch) => compare_open(ledger, views, &scratch.into(), &mut watch)?,
         };
-        Ok(Verified { last: to, gaps, difference })
+        Ok(Verified { last: to, gaps, forgotten, difference })
     })
 }
 
@@ -184,15 +197,21 @@ fn compare_open(
     scratch: &Place,
     watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Option<String>, StoreError> {
-    let kept = views.now();
-    let (head, parts) = match heads(&kept) {
-        Ok(heads) => heads,
-        Err(error) => return if_damaged(error),
+    let (kept, head, anew) = loop {
+        let kept = views.now();
+        let (head, parts) = match heads(&kept) {
+            Ok(heads) => heads,
+            Err(error) => return if_damaged(error),
+        };
+        if head == Head::START {
+            return Ok(None);
+        }
+        match made_anew(ledger, scratch, (head, parts), watch) {
+            // Meanwhile, and what is shown by now is further.
+            Err(StoreError::Forgotten { .. }) if views.now().head() != head => {}
+            anew => break (kept, head, anew?),
+        }
     };
-    if head == Head::START {
-        return Ok(None);
-    }
-    let anew = made_anew(ledger, scratch, (head, parts), watch)?;
     let mut ask = || go_on(watch(head.last.0));
     let compared = caught(|| difference(&kept, &anew.snapshot()?, &mut ask));
     let_go(anew);
@@ -201,7 +220,7 @@ fn compare_open(
 
 /// Views made anew, as far as the first of `to`, with the rows of campus and office as they were at the
 /// second; both are in the ledger.
-fn made_anew(
+pub(crate) fn made_anew(
     ledger: &Ledger,
     scratch: &Place,
     to: (Head, Head),
@@ -227,6 +246,12 @@ fn bring(
     watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     loop {
+        if checkpoint::begin_views(ledger, file)? {
+            file.let_go_of_those_before();
+        }
+        if file.head().last > to.last {
+            return Err(StoreError::Forgotten { seq: to.last.0 });
+        }
         let mut entries = Vec::new();
         let keep = |entry: Entry| entries.extend((entry.seq <= to.last).then_some(entry));
         let end = ledger.walk_some(file.head(), AT_ONCE, keep)?;

@@ -27,6 +27,10 @@ pub(crate) struct Waiting {
     pub(crate) end: Head,
     /// How far the views are.
     pub(crate) seen: Seq,
+    /// How far they are on the disk.
+    pub(crate) lasting: Seq,
+    /// Somebody waits for them to be there.
+    pub(crate) hurry: bool,
     /// They are being opened again or made anew, and show nothing new until that is done.
     pub(crate) mending: bool,
     /// They wait for the ledger, or for room on the disk.

@@ -19,9 +19,12 @@ use rollcall_domain::event::{Entry, NewEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::ports::Clock;
 
+use crate::answer::Answer;
 use crate::append::{Append, Appended, Failure};
 use crate::caught::caught;
 use crate::change::Change;
+use crate::checkpoint::{Sweep, is_unswept};
+use crate::chores::Chores;
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::follow::Follower;
@@ -55,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) on_commit: OnCommit,
     pub(crate) follower: Follower,
+    pub(crate) chores: Arc<Chores>,
 }
 
 struct Writer {
@@ -63,6 +67,7 @@ struct Writer {
     index: Index,
     head: Head,
     reseal: Reseal,
+    sweep: Sweep,
     /// How long nothing else may come before the next step: a disk that refused is left in peace.
     reseal_after: Duration,
     /// What is in memory is what is on disk; not so after a failure.
@@ -82,13 +87,6 @@ struct Staged {
     head: Head,
 }
 
-/// What is to be told once that is on disk.
-enum Answer {
-    Committed(Arc<[Entry]>),
-    Already(Seq),
-    Stale,
-}
-
 /// Starts the writer where the ledger ends.
 pub(crate) fn start(
     place: &Place,
@@ -101,6 +99,9 @@ pub(crate) fn start(
     let head = ledger.walk(parts.views.now().head(), drop)?;
     ledger.set_last(head.last);
     parts.follower.follow(head, Batch::new());
+    if is_unswept(&ledger)? {
+        parts.chores.begin_sweep();
+    }
     let index = Index::of(&parts.views, &ledger, head)?;
     let mut writer = Writer {
         ledger,
@@ -108,6 +109,7 @@ pub(crate) fn start(
         index,
         head,
         reseal: Reseal::default(),
+        sweep: Sweep::default(),
         reseal_after: Duration::ZERO,
         sound: true,
         tried: None,
@@ -124,14 +126,19 @@ impl Drop for Writer {
     /// However it ends, nothing more is written.
     fn drop(&mut self) {
         self.ledger.set_up(false);
+        self.parts.chores.close();
     }
 }
 
 impl Writer {
     fn run(&mut self, mut arrivals: Arrivals) {
         loop {
-            let resealing = self.ledger.is_up() && self.ledger.keys.is_resealing();
-            let patience = match (resealing, self.ledger.is_up()) {
+            let is_up = self.ledger.is_up();
+            if !is_up {
+                self.parts.chores.refuse();
+            }
+            let busy = is_up && (self.ledger.keys.is_resealing() || self.parts.chores.are_wanted());
+            let patience = match (busy, is_up) {
                 (true, _) => Some(self.reseal_after),
                 (false, true) => Some(QUIET),
                 (false, false) => Some(self.retry),
@@ -147,12 +154,12 @@ impl Writer {
                         self.move_tail(lasting);
                     }
                     // Also between batches, so that a busy campus gets there too.
-                    if resealing && self.reseal_after.is_zero() && self.ledger.is_up() {
-                        self.reseal();
+                    if busy && self.reseal_after.is_zero() && self.ledger.is_up() {
+                        self.do_a_step();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if resealing => self.reseal(),
-                Err(RecvTimeoutError::Timeout) if self.ledger.is_up() => self.rest(),
+                Err(RecvTimeoutError::Timeout) if busy => self.do_a_step(),
+                Err(RecvTimeoutError::Timeout) if is_up => self.rest(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.tried = None;
                     self.is_ready();
@@ -192,18 +199,29 @@ impl Writer {
         }
     }
 
-    fn reseal(&mut self) {
+    /// Of what is done beside the batches.
+    fn do_a_step(&mut self) {
         self.reseal_after = self.retry;
         if !self.is_ready() {
             return;
         }
-        match caught(|| self.reseal.step(&self.ledger)) {
+        let (ledger, chores) = (&*self.ledger, &*self.parts.chores);
+        let done = if chores.are_wanted() {
+            caught(|| chores.step(ledger, &mut self.sweep))
+        } else {
+            caught(|| self.reseal.step(ledger))
+        };
+        match done {
             Ok(()) => self.reseal_after = Duration::ZERO,
             Err(error) => {
-                self.reseal = Reseal::default();
+                (self.reseal, self.sweep) = (Reseal::default(), Sweep::default());
                 if self.said.may_say(self.parts.clock.monotonic()) {
-                    tracing::error!(%error, "rows cannot be sealed with the new key yet: check the disk");
+                    tracing::error!(
+                        %error,
+                        "rows cannot be sealed with the new key, or entries not forgotten, yet: check the disk"
+                    );
                 }
+                self.parts.chores.refuse();
                 self.doubt();
             }
         }
@@ -316,11 +334,7 @@ impl Writer {
     }
 
     fn tell(&mut self, batch: Vec<Append>, answers: Vec<Answer>, took: Duration) {
-        let committed = answers.iter().filter_map(|answer| match answer {
-            Answer::Committed(entries) if !entries.is_empty() => Some(Arc::clone(entries)),
-            _ => None,
-        });
-        let written: Batch = committed.collect();
+        let written: Batch = answers.iter().filter_map(Answer::written).collect();
         if !written.is_empty() {
             let entries = written.iter().map(|entries| entries.len()).sum();
             let commit = Commit { entries, took, last: self.head.last };
@@ -330,18 +344,7 @@ impl Writer {
             }
         }
         for (append, answer) in batch.into_iter().zip(answers) {
-            let appended = match answer {
-                Answer::Committed(entries) => Appended::Committed(entries),
-                Answer::Stale => Appended::Stale,
-                Answer::Already(seq) => match self.ledger.entry(seq) {
-                    Ok(entry) => Appended::Already(Box::new(entry)),
-                    Err(error) => {
-                        tracing::error!(%error, "the first result of a repeated scan cannot be read");
-                        Appended::Failed(Failure::Unavailable)
-                    }
-                },
-            };
-            append.complete(appended);
+            append.complete(answer.told(&self.ledger));
         }
         // Last, so that those who wait are not kept from the processor by the views; what they want to see
         // they wait for.

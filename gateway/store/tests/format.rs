@@ -11,12 +11,18 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::damage::{damage, in_memory, ledger, places, stored};
-use common::{KEY, append, at, created, gate, news, note, open, register, setting, student, unmatched};
+use common::meetings;
+use common::{
+    KEY, append, at, created, gate, news, note, open, register, setting, student, unmatched, wait_for,
+};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use rollcall_domain::ids::{Seq, StudentId, UserId};
+use rollcall_domain::event::{Event, How, SessionEvent};
+use rollcall_domain::ids::{Seq, SessionId, StudentId, UserId};
+use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::{Moment, minutes};
 use rollcall_domain::people::{DeviceDetails, Person, Personal};
 use rollcall_domain::ports::Clock;
+use rollcall_domain::roster::Days;
 use rollcall_domain::scan::Method;
 use rollcall_store::evidence::{Item, ItemId, Kind, Subject};
 use rollcall_store::{
@@ -110,6 +116,49 @@ fn rows_lie_sealed_in_the_register_as_version_1_wrote_them() {
     dump!("templates", (u64, u8, u16));
     dump!("credentials", (u8, u64));
     assert_eq!(lines, include_str!("golden/register-v1.txt"), "{lines}");
+}
+
+/// A ledger that was told to forget: one of everything that a checkpoint holds.
+fn forgetful() -> tempfile::TempDir {
+    use rollcall_domain::event::{RecordVersion, UpstreamEvent};
+    use rollcall_domain::ids::{Name, RecordId};
+    let folder = in_memory();
+    let store = Store::open(folder.path(), KEY, Arc::new(StoppedClock), Box::new(|_| {})).unwrap();
+    let record = RecordId { session: SessionId(1), student: StudentId(1) };
+    let delivered = |name, version| UpstreamEvent::Delivered {
+        destination: Name::parse(name).unwrap(),
+        low_water: Seq(1),
+        records: vec![RecordVersion { record, version }],
+    };
+    let events = vec![
+        meetings::class(1),
+        meetings::joined(1, 1, Days::ALWAYS),
+        Event::Session(SessionId(1), meetings::created(1, 0)),
+        Event::Session(SessionId(1), meetings::opened(&[1])),
+        Event::Session(SessionId(1), meetings::marked(1, Mark::Late, true)),
+        Event::Session(SessionId(1), meetings::closed(&[2], &[])),
+        Event::Session(SessionId(1), SessionEvent::Locked { how: How::OnTime }),
+        Event::Upstream(delivered("portal", 2)),
+        unmatched("a").0,
+        setting("5"),
+    ];
+    append(&store, events);
+    wait_for(&store, Seq(10));
+    let forgotten = store.forget_older(at().plus(minutes(1)), at(), None).unwrap();
+    assert_eq!(forgotten.map(|forgotten| forgotten.to), Some(Seq(10)));
+    folder
+}
+
+/// If this fails, the format of checkpoints has changed: give it a new version, and keep reading this one.
+#[test]
+fn a_checkpoint_lies_in_the_ledger_as_version_1_wrote_it() {
+    const CHECKPOINT: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("checkpoint");
+    let database = Database::open(ledger(forgetful().path())).unwrap();
+    let table = database.begin_read().unwrap().open_table(CHECKPOINT).unwrap();
+    let rows = table.iter().unwrap().map(Result::unwrap);
+    let lines: String =
+        rows.map(|(key, bytes)| format!("{:?} {}\n", key.value(), hex(bytes.value()))).collect();
+    assert_eq!(lines, include_str!("golden/checkpoint-v1.txt"), "{lines}");
 }
 
 /// A whole file as version 1 left it, with a person, their password and a gap; only what is not zero of it.

@@ -12,8 +12,9 @@ mod common;
 use std::sync::Arc;
 
 use common::damage::in_memory;
-use common::{KEY, TestClock, append, append_as, open, unmatched, wait_for};
+use common::{KEY, TestClock, append, append_as, at, open, queue, unmatched, wait_for};
 use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::minutes;
 use rollcall_store::{Appended, Store, verify};
 
 /// More than a run has, in commits that do not end where it does.
@@ -93,4 +94,43 @@ fn a_scan_of_years_ago_is_let_go_and_one_that_comes_with_its_id_is_stored() {
     drop(store);
     let scratch = in_memory();
     assert_eq!(verify(folder.path(), KEY, Some(scratch.path())).unwrap().difference, None);
+}
+
+#[test]
+fn scans_on_both_sides_of_a_checkpoint_are_what_they_would_be_without_one() {
+    let folder = in_memory();
+    let store = open(folder.path());
+    let scans: Vec<_> = (0..MANY * 2).map(|number| unmatched(&number.to_string())).collect();
+    for some in scans.chunks(AT_ONCE) {
+        append(&store, some.iter().map(|(event, _)| event.clone()).collect());
+    }
+    wait_for(&store, Seq(scans.len() as u64));
+    let forgotten = MANY - 10_000;
+    let (ledger, end) = (at().plus(minutes(60 * 24)), Seq(forgotten as u64 + 1));
+    assert_eq!(store.forget_older(ledger, at(), Some(end)).unwrap().unwrap().entries, forgotten as u64);
+    // Those that are forgotten count as new, and are known again then; the others are known.
+    let (again, known) = (scans[..5_000].iter(), &scans[MANY]);
+    let queued: Vec<_> =
+        again.clone().map(|(event, key)| queue(&store, vec![event.clone()], Some(*key), None)).collect();
+    assert!(queued.into_iter().all(|answer| matches!(answer.recv().unwrap(), Appended::Committed(_))));
+    let (event, key) = &scans[4_999];
+    for expected in [known, &scans[4_999]] {
+        let appended = append_as(&store, vec![expected.0.clone()], Some(expected.1), None);
+        assert!(matches!(appended, Appended::Already(_)), "{appended:?}");
+    }
+    wait_for(&store, store.last());
+    while store.is_forgetting() {
+        std::thread::yield_now();
+    }
+    drop(store);
+    let scratch = in_memory();
+    assert_eq!(verify(folder.path(), KEY, Some(scratch.path())).unwrap().difference, None);
+    std::fs::remove_file(folder.path().join("views.redb")).unwrap();
+    let store = open(folder.path());
+    let now = store.views().now();
+    assert!(again.clone().all(|(_, key)| now.scan(*key).unwrap().is_some()));
+    assert!(scans[5_000..forgotten].iter().all(|(_, key)| now.scan(*key).unwrap().is_none()));
+    assert!(scans[forgotten..].iter().all(|(_, key)| now.scan(*key).unwrap().is_some()));
+    let appended = append_as(&store, vec![event.clone()], Some(*key), None);
+    assert!(matches!(appended, Appended::Already(_)));
 }

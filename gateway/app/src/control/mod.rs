@@ -79,7 +79,14 @@ enum Answer {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
     BackedUp { entries: u64, rows: u64, last: Seq, evidence: Option<u64> },
-    Verified { last: Seq, lost: Vec<Lost>, views: Compared },
+    Verified {
+        last: Seq,
+        /// The last entry that was forgotten by age.
+        #[serde(default)]
+        forgotten: Option<Seq>,
+        lost: Vec<Lost>,
+        views: Compared,
+    },
     Exported,
 }
 

@@ -44,12 +44,15 @@ pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &E
 /// Looks whether everything is as it was written.
 pub(crate) fn verify(rebuild: bool, place: &Place, environment: &Environment) -> Exit {
     ended("verify", || {
-        let Report::Verified { last, lost, views } =
+        let Report::Verified { last, forgotten, lost, views } =
             ask(place, environment, |_| Request::Verify { rebuild })?
         else {
             return Err(Report::of_another_kind());
         };
         print(&format!("the chain of the ledger is whole up to entry {last}\n"))?;
+        if let Some(to) = forgotten {
+            print(&format!("entries up to {to} were forgotten by age\n"))?;
+        }
         for Lost { first, last, at } in lost {
             print(&format!("but entries {first} to {last} are lost, as was found at {at}\n"))?;
         }

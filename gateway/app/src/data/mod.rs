@@ -187,7 +187,7 @@ fn verified(rebuild: bool, source: &Source<'_>, told: &mut dyn Told) -> Result<R
         }
         Source::Closed { keys, .. } => rollcall_store::verify(folder, (*keys).clone(), path),
     };
-    let Verified { last, gaps, difference } = match (looked, lack) {
+    let Verified { last, gaps, forgotten, difference } = match (looked, lack) {
         (Ok(verified), _) => verified,
         (Err(_), Some(lack)) => {
             return Err(Trouble::found(format!("the verification was ended, since {lack}")));
@@ -200,7 +200,8 @@ fn verified(rebuild: bool, source: &Source<'_>, told: &mut dyn Told) -> Result<R
         None if rebuild => Compared::Same,
         None => Compared::NotAsked,
     };
-    Ok(Report::Verified { last, lost, views })
+    let forgotten = forgotten.map(|forgotten| forgotten.to);
+    Ok(Report::Verified { last, forgotten, lost, views })
 }
 
 /// A folder that goes with its value.

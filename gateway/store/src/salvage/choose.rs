@@ -14,9 +14,10 @@ use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
 use super::scan::{Found, Scan, Source};
-use crate::codec::{self, Chain, Decoded, GENESIS};
+use crate::codec::{self, Chain, Decoded};
 use crate::error::StoreError;
 use crate::gaps::{Gap, GapRow};
+use crate::ledger::Head;
 
 /// An entry of the new ledger.
 #[derive(Debug, Clone, Copy)]
@@ -55,15 +56,19 @@ struct Choice<'a> {
     head: Option<Chain>,
     /// The sequence that comes next.
     next: u64,
+    /// What the first entry follows.
+    start: Head,
     /// How many entries the chain led to.
     proven: usize,
 }
 
-/// `known_last` is a sequence that the ledger had, as somebody else remembers.
+/// `start` is where the ledger begins; nothing before is taken. `known_last` is a sequence that the ledger had,
+/// as somebody else remembers.
 pub(crate) fn choose(
     source: &Source,
     scan: &Scan,
     key: Key<'_>,
+    start: Head,
     known_last: Seq,
     at: Moment,
 ) -> Result<Chosen, StoreError> {
@@ -72,11 +77,13 @@ pub(crate) fn choose(
         known.entry(row.gap.first.0).or_default().push(*row);
     }
     let (entries, kept) = (scan.entries.as_slice(), Vec::new());
-    let mut choice = Choice { key, source, entries, known, kept, head: Some(GENESIS), next: 1, proven: 0 };
+    let (head, next) = (Some(start.chain), start.last.0 + 1);
+    let mut choice = Choice { key, source, entries, known, kept, head, next, start, proven: 0 };
     for group in entries.chunk_by(|one, other| one.seq == other.seq) {
         choice.take(group)?;
     }
-    if choice.proven == 0 {
+    // A checkpoint is proven by itself.
+    if choice.proven == 0 && start == Head::START {
         return Err(StoreError::NothingProven { found: entries.len() });
     }
     let lost_after = choice.loose_end()?.max(known_last.0);
@@ -224,7 +231,7 @@ impl Choice<'_> {
     /// Writes a row wherever something is missing.
     fn finish(mut self, lost_after: u64, at: Moment) -> Result<Chosen, StoreError> {
         let mut gaps = Vec::new();
-        let (mut head, mut next) = (GENESIS, 1);
+        let (mut head, mut next) = (self.start.chain, self.start.last.0 + 1);
         for kept in std::mem::take(&mut self.kept) {
             let seq = kept.found.seq;
             if next < seq {
@@ -290,6 +297,7 @@ mod tests {
     use rollcall_domain::event::{Actor, Entry, Event};
 
     use super::*;
+    use crate::codec::GENESIS;
     use crate::overlay::Held;
     use crate::salvage::scan::scan;
 
@@ -326,7 +334,7 @@ mod tests {
         fs::write(file.path(), bytes).unwrap();
         let source = Source::new(Held::take(file.path()).unwrap(), Vec::new()).unwrap();
         let scan = scan(&source)?;
-        let chosen = choose(&source, &scan, &|_| KEY, Seq(0), Moment::from_millis(9))?;
+        let chosen = choose(&source, &scan, &|_| KEY, Head::START, Seq(0), Moment::from_millis(9))?;
         Ok((chosen, source))
     }
 

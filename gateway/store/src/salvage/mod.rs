@@ -8,6 +8,7 @@
 //! Refuses: a file that another process has, that a newer version wrote, or of which the key proves
 //! nothing. Those are not damaged, and starting over from them would lose what is in them.
 
+mod begun;
 mod choose;
 mod pages;
 mod scan;
@@ -36,6 +37,7 @@ use crate::overlay::{Held, Look};
 use crate::register::forget_person;
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
 use crate::{tail, views};
+use begun::{Begun, begun};
 use choose::{Chosen, choose};
 use pages::Rows;
 use scan::{Source, scan};
@@ -141,11 +143,14 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
         }
         false => (source, found),
     };
-    let chosen = choose(&source, &found, &|seq| *keys.chain(Seq(seq)), known_last, at)?;
+    let key = |seq| *keys.chain(Seq(seq));
+    let begun = begun(&source, &found, &key)?;
+    let start = begun.as_ref().map_or(Head::START, Begun::head);
+    let chosen = choose(&source, &found, &key, start, known_last, at)?;
 
     let new = folder.join(UNFINISHED);
     remove_if_there(&new)?;
-    let written = caught(|| write(&new, &source, &chosen, &row_of_keys, &tables));
+    let written = caught(|| write(&new, &source, &chosen, begun.as_ref(), (&row_of_keys, &tables)));
     let made = written.and_then(|(rows, lost)| {
         let ledger = Ledger::open_unnamed(folder, UNFINISHED, ring)?;
         ledger.walk(Head::START, drop)?;
@@ -222,8 +227,8 @@ fn write(
     path: &Path,
     source: &Source,
     chosen: &Chosen,
-    row_of_keys: &[u8],
-    register: &Tables,
+    begun: Option<&Begun>,
+    (row_of_keys, register): (&[u8], &Tables),
 ) -> Result<(u64, u64), StoreError> {
     let database = Database::create(path)?;
     let mut erased = Vec::new();
@@ -245,6 +250,9 @@ fn write(
     }
     let transaction = database.begin_write()?;
     put(&transaction, row_of_keys)?;
+    if let Some(begun) = begun {
+        begun.write(&transaction, source)?;
+    }
     for row in &chosen.gaps {
         transaction.open_table(GAPS)?.insert(row.gap.first.0, row.bytes().as_slice())?;
     }

@@ -13,6 +13,8 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::checkpoint::Row;
+use crate::checkpoint::frame::{self, PartHeader};
 use crate::codec;
 use crate::error::StoreError;
 use crate::gaps::{self, GapRow};
@@ -98,6 +100,10 @@ pub(crate) struct Scan {
     /// By sequence.
     pub(crate) entries: Vec<Found>,
     pub(crate) gaps: Vec<GapRow>,
+    /// Rows of checkpoints, those that stand for the most entries first.
+    pub(crate) checkpoints: Vec<Row>,
+    /// Parts of checkpoints, and where they lie.
+    pub(crate) parts: Vec<(PartHeader, u64)>,
     /// What may begin with a row of keys, those of the highest generation first.
     pub(crate) keys: Vec<Vec<u8>>,
 }
@@ -117,6 +123,9 @@ pub(crate) fn scan(source: &Source) -> Result<Scan, StoreError> {
     scan.entries.dedup_by_key(|found| (found.seq, found.mark));
     scan.gaps.sort_unstable_by_key(|row| row.gap.first);
     scan.gaps.dedup();
+    scan.checkpoints.sort_unstable_by_key(|row| (std::cmp::Reverse(row.head.last), row.hash));
+    scan.checkpoints.dedup();
+    scan.parts.sort_unstable();
     let generation = |bytes: &Vec<u8>| bytes.get(4..8)?.first_chunk().copied().map(u32::from_le_bytes);
     scan.keys.sort_by_key(|bytes| std::cmp::Reverse(generation(bytes)));
     Ok(scan)
@@ -144,7 +153,8 @@ impl Window<'_> {
 
 /// Where a frame may begin.
 fn next_magic(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|four| four == codec::MAGIC || four == gaps::MAGIC || four == keys::MAGIC)
+    let magics = [codec::MAGIC, gaps::MAGIC, keys::MAGIC, frame::ROW_MAGIC, frame::PART_MAGIC];
+    bytes.windows(4).position(|four| four.starts_with(b"RC") && magics.iter().any(|magic| four == *magic))
 }
 
 impl Scan {
@@ -161,11 +171,35 @@ impl Scan {
         Ok(window.offset(if is_last { read } else { place.max(read - 3) }))
     }
 
+    fn take_part(
+        &mut self,
+        window: &Window<'_>,
+        place: usize,
+        part: PartHeader,
+    ) -> Result<Option<usize>, StoreError> {
+        let offset = window.offset(place);
+        let there = window.source.length.saturating_sub(offset);
+        if u64::try_from(part.length).is_ok_and(|length| length <= there)
+            && frame::is_whole_part(&window.bytes(place, part.length))?
+        {
+            self.parts.push((part, offset));
+            return Ok(Some(part.length));
+        }
+        Ok(None)
+    }
+
     /// Takes in the frame that begins at `place`, if one does, and tells how long it is.
     fn take(&mut self, window: &Window<'_>, place: usize) -> Result<Option<usize>, StoreError> {
         if let Some(row) = GapRow::read(&window.bytes(place, gaps::LENGTH))? {
             self.gaps.push(row);
             return Ok(Some(gaps::LENGTH));
+        }
+        if let Some(row) = Row::read(&window.bytes(place, frame::LENGTH))? {
+            self.checkpoints.push(row);
+            return Ok(Some(frame::LENGTH));
+        }
+        if let Some(part) = frame::part_header(&window.bytes(place, frame::HEADER)) {
+            return self.take_part(window, place, part);
         }
         let bytes = window.bytes(place, 4);
         if bytes.as_ref() == keys::MAGIC {

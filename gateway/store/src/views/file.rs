@@ -13,7 +13,7 @@ use std::{fs, io};
 
 use jiff::civil::Date;
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
-use rollcall_domain::event::Entry;
+use rollcall_domain::event::{Entry, Event, RetentionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::parts::{Part, restore};
 use rollcall_domain::session::{Meeting, Session};
@@ -21,7 +21,7 @@ use rollcall_domain::state::State;
 
 use super::doubts::Doubts;
 use super::near::{Near, first_day};
-use super::rows::{PARTS_PLACE, PLACE, Place as Reached, value, write, write_parts};
+use super::rows::{FORGOTTEN, PARTS_PLACE, PLACE, Place as Reached, value, write, write_parts};
 use super::scans::Scans;
 use super::snapshot::Snapshot;
 use super::tables::{BY_DATE, MEETINGS, META, OPEN, PARTS, day, each};
@@ -53,7 +53,7 @@ pub(crate) struct ViewsFile {
     database: Option<Database>,
     /// What was in use before, for those who read it, while the rows are made anew.
     before: Option<Database>,
-    working: Working,
+    pub(super) working: Working,
     scans: Scans,
     reached: Reached,
     /// Of those who read what is in use.
@@ -156,6 +156,14 @@ impl ViewsFile {
         let_go(self.before.take());
     }
 
+    /// Rows were written that memory does not know.
+    pub(super) fn load_again(&mut self) -> Result<(), StoreError> {
+        let Some(database) = self.database.take() else { return Err(StoreError::Down) };
+        let before = self.before.take();
+        *self = ViewsFile { before, ..Self::load(self.place.clone(), database)? };
+        Ok(())
+    }
+
     fn load(place: Place, database: Database) -> Result<Self, StoreError> {
         create_tables(&database)?;
         let read = database.begin_read()?;
@@ -181,6 +189,9 @@ impl ViewsFile {
         let mut state = State::default();
         (state.campus, state.office) = (campus.into(), office.into());
         (state.last, state.last_at) = (reached.last, reached.last_at);
+        if let Some(forgotten) = meta.get(FORGOTTEN)? {
+            state.forgotten = value(forgotten.value())?;
+        }
         let working = Working::new(state, load_near(&read, reached.last_at.map_or(Date::MIN, first_day))?);
         let scans = Scans::load(&read)?;
         let (database, before) = (Some(database), None);
@@ -188,7 +199,7 @@ impl ViewsFile {
         Ok(ViewsFile { place, database, before, working, scans, reached, doubts, volatile: false })
     }
 
-    fn database(&self) -> Result<&Database, StoreError> {
+    pub(super) fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_ref().ok_or(StoreError::Down)
     }
 
@@ -210,13 +221,25 @@ impl ViewsFile {
             read: self.database()?.begin_read()?,
             scans: self.scans.clone(),
             doubts: self.doubts.clone(),
+            forgotten: self.working.state.forgotten,
         })
     }
 
     /// Folds entries in; `latest` is what was committed last, where sessions that are not at hand are.
     pub(crate) fn fold(&mut self, latest: &Snapshot, entries: &[Entry]) -> Result<(), StoreError> {
         let bring = |id: SessionId| -> Result<Option<Session>, StoreError> { latest.session(id) };
-        entries.iter().try_for_each(|entry| self.working.apply(entry, bring))
+        entries.iter().try_for_each(|entry| {
+            match &entry.event {
+                Event::Retention(RetentionEvent::Records { before }) => {
+                    let sessions = latest.sessions_before(*before, usize::MAX)?;
+                    let sessions = sessions.into_iter().map(|(id, class, _)| (id, class)).collect();
+                    self.working.forget(sessions, latest.unmatched_before(*before)?);
+                }
+                Event::Upstream(answer) => self.working.hear(answer, |id| latest.has_session(id))?,
+                _ => {}
+            }
+            self.working.apply(entry, bring)
+        })
     }
 
     /// What somebody who read it could not read.

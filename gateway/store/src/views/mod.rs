@@ -14,6 +14,7 @@
 mod compare;
 mod doubts;
 mod file;
+mod forget;
 mod near;
 mod rows;
 mod scans;
@@ -21,6 +22,7 @@ mod snapshot;
 mod statistics;
 mod tables;
 mod touched;
+mod whole;
 mod working;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,11 +33,13 @@ use tokio::sync::watch;
 pub use rows::Delivery;
 pub use snapshot::Snapshot;
 
+use crate::error::StoreError;
 use crate::waiting::Shared;
 
 pub(crate) use compare::{difference, heads};
 pub(crate) use file::{Kept, ViewsFile, forget_put_aside, last_in, put_aside};
 pub(crate) use scans::is_forgotten;
+pub(crate) use whole::Item;
 
 /// A handle; clones share one state.
 #[derive(Clone)]
@@ -93,6 +97,20 @@ impl Views {
     /// Tells of every further step.
     pub fn watch(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// Returns once what the views say up to `seq` is on the disk, too. For a thread that can wait.
+    pub(crate) fn wait_until_lasting(&self, seq: Seq) -> Result<(), StoreError> {
+        self.shared.wait_until(|waiting| waiting.seen >= seq);
+        let there = self.shared.change(|waiting| {
+            waiting.hurry |= waiting.lasting < seq;
+            waiting.lasting
+        });
+        if there < seq {
+            self.shared.wait_until(|waiting| waiting.lasting >= seq);
+        }
+        let lasts = self.seen() >= seq && self.shared.lock().lasting >= seq;
+        if lasts { Ok(()) } else { Err(StoreError::UnreadableViews) }
     }
 
     /// Returns once the views have seen `seq`.

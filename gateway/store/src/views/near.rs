@@ -89,6 +89,11 @@ impl Near {
         old.into_iter().for_each(|id| self.remove(id));
     }
 
+    /// Lets go of meetings that are not kept any more.
+    pub(crate) fn forget(&mut self, gone: &BTreeSet<SessionId>) {
+        gone.iter().for_each(|id| self.remove(*id));
+    }
+
     fn belongs(&self, meeting: &Meeting) -> bool {
         meeting.date >= self.first || meeting.status == SessionStatus::Open
     }

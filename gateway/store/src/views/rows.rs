@@ -15,22 +15,24 @@ use rollcall_domain::session::{Session, SessionStatus};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::statistics;
 use super::tables::{
     BY_CLASS, BY_DATE, BY_STUDENT, CONFLICTS, DELIVERIES, Day, MEETINGS, META, OPEN, PARTS, RECORDS,
     UNMATCHED, day,
 };
 use super::touched::TouchedSession;
 use super::working::Working;
+use super::{forget, statistics};
 use crate::codec::Chain;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
 /// The format of the rows; views of another one are made anew. In those of format 1, tallies may be wrong;
-/// in those up to 3, no keys are let go.
-const FORMAT: u32 = 4;
+/// in those up to 3, no keys are let go, and in those up to 4, nothing is forgotten.
+const FORMAT: u32 = 5;
 /// A row of [`META`]: how far the rows are.
 pub(crate) const PLACE: &str = "place";
+/// A row of [`META`], if there is something to say: up to where the ledger's entries are forgotten.
+pub(crate) const FORGOTTEN: &str = "forgotten";
 /// A row of [`META`]: how far campus and office are.
 pub(crate) const PARTS_PLACE: &str = "parts";
 
@@ -67,7 +69,12 @@ pub(crate) fn write(
     working: &Working,
     place: &Place,
 ) -> Result<(), StoreError> {
-    transaction.open_table(META)?.insert(PLACE, bytes(place)?.as_slice())?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(PLACE, bytes(place)?.as_slice())?;
+    if working.state.forgotten > Seq(0) {
+        meta.insert(FORGOTTEN, bytes(&working.state.forgotten)?.as_slice())?;
+    }
+    drop(meta);
     let mut unmatched = transaction.open_table(UNMATCHED)?;
     for seq in &working.touched.settled {
         unmatched.remove(seq.0)?;
@@ -75,6 +82,7 @@ pub(crate) fn write(
     for (seq, kept) in &working.state.unmatched {
         unmatched.insert(seq.0, bytes(kept)?.as_slice())?;
     }
+    forget::sessions(transaction, &working.touched.gone)?;
     let mut rows = Sessions::open(transaction)?;
     for (id, touched) in &working.touched.sessions {
         if let Some(session) = working.state.sessions.get(id) {

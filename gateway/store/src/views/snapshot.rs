@@ -43,6 +43,7 @@ pub struct Snapshot {
     pub(super) read: ReadTransaction,
     pub(super) scans: Scans,
     pub(super) doubts: Doubts,
+    pub(super) forgotten: Seq,
 }
 
 impl Snapshot {
@@ -56,13 +57,21 @@ impl Snapshot {
         self.place.head().unwrap_or(Head::START)
     }
 
+    /// Entries up to here are forgotten.
+    pub(crate) fn forgotten(&self) -> Seq {
+        self.forgotten
+    }
+
     /// When the latest entry was written.
     pub fn last_at(&self) -> Option<Moment> {
         self.place.last_at
     }
 
     /// What cannot be read is mended, whoever finds it.
-    fn look<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn look<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         caught(|| look(&self.read)).inspect_err(|error| self.doubts.raise(error))
     }
 
@@ -123,6 +132,11 @@ impl Snapshot {
     /// The rows cannot be read.
     pub fn version(&self, id: SessionId) -> Result<u64, StoreError> {
         Ok(self.versioned(id)?.map_or(0, |(version, _)| version))
+    }
+
+    /// Whether the rows have this session.
+    pub(super) fn has_session(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.look(|read| Ok(read.open_table(MEETINGS)?.get(id.0)?.is_some()))
     }
 
     /// A meeting with everyone's record.
@@ -194,7 +208,8 @@ impl Snapshot {
         if !self.scans.perhaps(key) {
             return Ok(None);
         }
-        self.look(|read| self.scans.find(&read.open_table(SCANS)?, key, self.last()))
+        let found = self.look(|read| self.scans.find(&read.open_table(SCANS)?, key, self.last()))?;
+        Ok(found.filter(|seq| *seq > self.forgotten))
     }
 
     /// False if this scan or upload is surely not known.

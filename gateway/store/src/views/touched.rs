@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rollcall_domain::campus::{Campus, ItemId};
-use rollcall_domain::event::{CampusEvent, Event, PersonMark, SessionEvent, UpstreamEvent};
+use rollcall_domain::event::{CampusEvent, Event, PersonMark, RecordVersion, SessionEvent, UpstreamEvent};
 use rollcall_domain::ids::{ClassId, Seq, SessionId, StudentId};
 use rollcall_domain::mark::Mark;
 use rollcall_domain::people::Person;
@@ -49,6 +49,8 @@ pub(crate) struct Touched {
     /// What destinations answered.
     pub(crate) answers: Vec<UpstreamEvent>,
     pub(crate) classes: StaleClasses,
+    /// Sessions that were forgotten; one with the same id may have come to be since.
+    pub(crate) gone: BTreeSet<SessionId>,
 }
 
 /// Classes whose roster changed, so that tallies have to be counted anew.
@@ -56,6 +58,27 @@ pub(crate) struct Touched {
 pub(crate) struct StaleClasses {
     pub(crate) all: bool,
     pub(crate) some: BTreeSet<ClassId>,
+}
+
+impl Touched {
+    /// These sessions are forgotten. Their classes are counted anew; what came to be of them since the last
+    /// commit never was.
+    pub(crate) fn forget(&mut self, sessions: &[(SessionId, ClassId)]) {
+        for (id, class) in sessions {
+            self.sessions.remove(id);
+            self.classes.some.insert(*class);
+            self.gone.insert(*id);
+        }
+        let gone: BTreeSet<SessionId> = sessions.iter().map(|(id, _)| *id).collect();
+        let is_kept = |record: &RecordVersion| !gone.contains(&record.record.session);
+        for answer in &mut self.answers {
+            match answer {
+                UpstreamEvent::Delivered { records, .. }
+                | UpstreamEvent::DeadLettered { records, .. }
+                | UpstreamEvent::RetryAsked { records, .. } => records.retain(is_kept),
+            }
+        }
+    }
 }
 
 impl TouchedSession {

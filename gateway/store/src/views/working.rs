@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use rollcall_domain::campus::Campus;
-use rollcall_domain::event::{Entry, Event};
-use rollcall_domain::ids::SessionId;
+use rollcall_domain::event::{Entry, Event, RetentionEvent, UpstreamEvent};
+use rollcall_domain::ids::{ClassId, Seq, SessionId};
 use rollcall_domain::office::Office;
 use rollcall_domain::session::Session;
 use rollcall_domain::state::State;
@@ -52,6 +52,7 @@ impl Working {
         match &entry.event {
             Event::Session(id, event) => {
                 if !self.state.sessions.contains_key(id)
+                    && !self.touched.gone.contains(id)
                     && let Some(session) = bring(*id)?
                 {
                     self.state.hold(session);
@@ -62,15 +63,54 @@ impl Working {
                 let touched = self.touched.sessions.entry(*id).or_insert_with(|| first_touch(session));
                 touched.touch(session, event);
             }
+            Event::Retention(RetentionEvent::Records { before }) => {
+                let at_hand = self.state.sessions.values().map(|session| &session.meeting);
+                let old = at_hand.filter(|meeting| meeting.is_before(*before));
+                let old: Vec<_> = old.map(|meeting| (meeting.id, meeting.class)).collect();
+                self.used.retain(|id, _| !old.iter().any(|(gone, _)| gone == id));
+                self.touched.forget(&old);
+            }
             Event::UnmatchedSettled { scan } => self.touched.settled.push(*scan),
-            Event::Upstream(answer) => self.touched.answers.push(answer.clone()),
             event => self.touched.classes.touch(&self.state.campus, event),
         }
         self.state.apply(entry);
         // One after the other: a key that is forgotten between two events is written for both.
         while let Some((key, seq)) = self.state.scans.pop_first() {
-            self.touched.scans.push(Found { key, seq, at: entry.at });
+            self.touched.scans.push(Found { key, seq, at: entry.at, forgotten: self.state.forgotten });
         }
+        Ok(())
+    }
+
+    /// Forgets what only the rows have: sessions with their classes, and unmatched scans.
+    pub(crate) fn forget(&mut self, mut sessions: Vec<(SessionId, ClassId)>, unmatched: Vec<Seq>) {
+        sessions.retain(|(id, _)| {
+            !self.state.sessions.contains_key(id) && !self.touched.sessions.contains_key(id)
+        });
+        self.touched.forget(&sessions);
+        self.touched.settled.extend(unmatched);
+    }
+
+    /// Takes in what a destination answered, but for what it says of sessions that there are not, or not any
+    /// more; `is_there` looks into the rows.
+    pub(crate) fn hear(
+        &mut self,
+        answer: &UpstreamEvent,
+        is_there: impl Fn(SessionId) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut answer = answer.clone();
+        let (UpstreamEvent::Delivered { records, .. }
+        | UpstreamEvent::DeadLettered { records, .. }
+        | UpstreamEvent::RetryAsked { records, .. }) = &mut answer;
+        let mut kept = Vec::with_capacity(records.len());
+        for record in records.drain(..) {
+            let id = record.record.session;
+            let at_hand = self.state.sessions.contains_key(&id);
+            if at_hand || !self.touched.gone.contains(&id) && is_there(id)? {
+                kept.push(record);
+            }
+        }
+        *records = kept;
+        self.touched.answers.push(answer);
         Ok(())
     }
 
@@ -78,6 +118,9 @@ impl Working {
     pub(crate) fn follow_meetings(&mut self, first: Date) {
         if self.near.first() < first {
             Arc::make_mut(&mut self.near).forget_before(first);
+        }
+        if !self.touched.gone.is_empty() {
+            Arc::make_mut(&mut self.near).forget(&self.touched.gone);
         }
         for id in self.touched.sessions.keys() {
             let Some(session) = self.state.sessions.get(id) else { continue };

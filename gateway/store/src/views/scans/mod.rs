@@ -2,7 +2,7 @@
 //!
 //! Promises: a key is known for 400 days, by the times of the ledger's own entries; of what is new, nearly all
 //! is told from memory alone, however many there are; a key stands for the first event that has it, or, if
-//! that was forgotten, for the first one after; a snapshot goes on telling what it told.
+//! that or its entry was forgotten, for the first one after; a snapshot goes on telling what it told.
 //!
 //! Refuses: a clock. What is known after an event follows from the events up to it, so that the rows are the
 //! same whatever commits they came in.
@@ -15,7 +15,7 @@ mod runs;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
@@ -33,7 +33,7 @@ use super::tables::{META, RECENT_SCANS, SCANS};
 use crate::error::StoreError;
 
 /// A row of [`META`]: what is known of the keys.
-const RUNS: &str = "runs";
+pub(super) const RUNS: &str = "runs";
 
 /// A scan or an upload, and the event that has it.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,8 @@ pub(crate) struct Found {
     pub(crate) seq: Seq,
     /// When the event was written.
     pub(crate) at: Moment,
+    /// Entries up to here were forgotten by then.
+    pub(crate) forgotten: Seq,
 }
 
 /// Clones share what is in memory.
@@ -69,6 +71,8 @@ struct Known {
 /// What a transaction that is not committed yet has brought.
 pub(super) struct Added {
     keys: Vec<(Key, Seq)>,
+    /// Forgotten events of recent keys that came again.
+    replaced: BTreeSet<Seq>,
     /// Those that were recent have become a run.
     begins_anew: bool,
     runs: Arc<Runs>,
@@ -137,7 +141,15 @@ impl Scans {
         }
     }
 
-    /// Writes those of `found`, which are in the order of events, that are not known at their event.
+    /// False if the keys of this block need not be known for views that are as far as `now`: its run was let
+    /// go by then, and with it the keys of no event that comes after the last one here.
+    pub(super) fn is_kept(&self, block: BlockId, now: &Scans) -> bool {
+        // If the last event has filled a run, the next one may be of the same append, and have its key.
+        self.span.is_none() || self.runs.is_kept(block, &now.runs)
+    }
+
+    /// Writes those of `found`, which are in the order of events, that are not known at their event, or only
+    /// from what was forgotten by then.
     pub(super) fn write(&self, transaction: &WriteTransaction, found: &[Found]) -> Result<Added, StoreError> {
         let mut growing = Growing::on(self);
         let mut table = transaction.open_table(SCANS)?;
@@ -152,6 +164,9 @@ impl Scans {
             transaction.delete_table(RECENT_SCANS)?;
         }
         let mut recent = transaction.open_table(RECENT_SCANS)?;
+        for seq in &added.replaced {
+            recent.remove(seq.0)?;
+        }
         for (key, seq) in &added.keys {
             recent.insert(seq.0, key)?;
         }
@@ -179,9 +194,10 @@ struct Growing<'s> {
     recent: Option<&'s Recent>,
     /// How many these are.
     before: usize,
+    /// Those that came since and are in no run.
     keys: HashMap<Key, Seq>,
-    /// The same, in the order of events.
-    order: Vec<(Key, Seq)>,
+    /// Events of those that are recent, whose keys came again.
+    replaced: BTreeSet<Seq>,
     runs: Arc<Runs>,
     span: Option<Span>,
 }
@@ -189,9 +205,9 @@ struct Growing<'s> {
 impl<'s> Growing<'s> {
     fn on(scans: &'s Scans) -> Self {
         let before = scans.recent.keys.read().unwrap_or_else(PoisonError::into_inner).len();
-        let (keys, order) = Default::default();
+        let (keys, replaced) = Default::default();
         let (runs, span) = (Arc::clone(&scans.runs), scans.span);
-        Growing { recent: Some(&scans.recent), before, keys, order, runs, span }
+        Growing { recent: Some(&scans.recent), before, keys, replaced, runs, span }
     }
 
     fn take(
@@ -200,30 +216,37 @@ impl<'s> Growing<'s> {
         found: &Found,
     ) -> Result<(), StoreError> {
         let key = found.key.bytes();
-        let is_recent =
-            self.keys.contains_key(&key) || self.recent.and_then(|recent| recent.get(&key)).is_some();
-        if is_recent || self.runs.find(table, &key)?.is_some() {
+        let new = self.keys.get(&key).copied();
+        let recent = self.recent.and_then(|recent| recent.get(&key));
+        let first = match new.or(recent) {
+            Some(first) => Some(first),
+            None => self.runs.find(table, &key)?,
+        };
+        if first.is_some_and(|first| first > found.forgotten) {
             return Ok(());
         }
+        self.replaced.extend(recent);
         self.keys.insert(key, found.seq);
-        self.order.push((key, found.seq));
         let at = Span::of(found.at);
         let span = *self.span.insert(self.span.map_or(at, |span| span.and(at)));
-        if self.before + self.order.len() == self.runs.shape.keys {
-            let mut keys = std::mem::take(&mut self.order);
+        if self.before + self.keys.len() - self.replaced.len() == self.runs.shape.keys {
+            let mut keys: Vec<(Key, Seq)> = self.keys.drain().collect();
             if let Some(recent) = self.recent.take() {
                 let recent = recent.keys.read().unwrap_or_else(PoisonError::into_inner);
-                keys.extend(recent.iter().map(|(key, seq)| (*key, *seq)));
+                let others = recent.iter().filter(|(_, seq)| !self.replaced.contains(seq));
+                keys.extend(others.map(|(key, seq)| (*key, *seq)));
             }
             Arc::make_mut(&mut self.runs).add(table, keys, span)?;
-            self.keys.clear();
+            self.replaced.clear();
             (self.before, self.span) = (0, None);
         }
         Ok(())
     }
 
     fn end(self) -> Added {
-        let Growing { recent, order: keys, runs, span, .. } = self;
-        Added { keys, begins_anew: recent.is_none(), runs, span }
+        let Growing { recent, keys, replaced, runs, span, .. } = self;
+        let mut keys: Vec<(Key, Seq)> = keys.into_iter().collect();
+        keys.sort_unstable_by_key(|(_, seq)| *seq);
+        Added { keys, replaced, begins_anew: recent.is_none(), runs, span }
     }
 }

@@ -79,6 +79,10 @@ impl Span {
     pub(super) fn and(self, other: Self) -> Self {
         Span { oldest: self.oldest.min(other.oldest), newest: self.newest.max(other.newest) }
     }
+
+    fn covers(self, other: Self) -> bool {
+        self.and(other) == self
+    }
 }
 
 #[derive(Clone)]
@@ -189,6 +193,13 @@ impl Runs {
         Ok(())
     }
 
+    /// Whether a run in which these keys may be is still there `now`: of what became of a run, at least the
+    /// times are known.
+    pub(super) fn is_kept(&self, (size, number, _): BlockId, now: &Runs) -> bool {
+        let mut runs = self.all().filter(|(of, run)| (*of, run.number) == (size, number));
+        runs.any(|(_, run)| now.all().any(|(_, later)| later.span.covers(run.span)))
+    }
+
     fn all(&self) -> impl Iterator<Item = (u8, &Run)> {
         let fresh = self.fresh.iter().rev().map(|run| (FRESH, run));
         fresh.chain(self.large.iter().rev().map(|run| (LARGE, run)))
@@ -259,14 +270,18 @@ fn rows_in(block: &[u8]) -> impl Iterator<Item = (Key, Seq)> {
 
 fn find_in(block: &[u8], key: &Key) -> Option<Seq> {
     let (mut from, mut to) = (0, block.len() / ROW);
+    let mut last = None;
+    // A key can be there twice: one whose entry was forgotten, and that came again, has the later sequence.
     while from < to {
         let middle = from.midpoint(to);
         let (found, seq) = row(block.get(middle * ROW..(middle + 1) * ROW)?)?;
         match found.cmp(key) {
-            std::cmp::Ordering::Equal => return Some(seq),
-            std::cmp::Ordering::Less => from = middle + 1,
             std::cmp::Ordering::Greater => to = middle,
+            order => {
+                last = order.is_eq().then_some(seq).or(last);
+                from = middle + 1;
+            }
         }
     }
-    None
+    last
 }

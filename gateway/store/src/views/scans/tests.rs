@@ -51,6 +51,18 @@ impl Known {
         self.scans = Scans::load_as(&self.database.begin_read().unwrap(), shape).unwrap();
     }
 
+    /// Takes keys from the rows that are not kept now; tells how many blocks.
+    fn leave_out(&mut self, now: &Known) -> usize {
+        let write = self.database.begin_write().unwrap();
+        let gone = |block: BlockId| !self.scans.is_kept(block, &now.scans);
+        let mut table = write.open_table(SCANS).unwrap();
+        let count = table.extract_if(|block, _| gone(block)).unwrap().count();
+        drop(table);
+        write.commit().unwrap();
+        self.open_again();
+        count
+    }
+
     fn find(&self, number: u64) -> Option<Seq> {
         let table = self.database.begin_read().unwrap().open_table(SCANS).unwrap();
         let found = self.scans.find(&table, key(number), Seq(u64::MAX)).unwrap();
@@ -81,6 +93,7 @@ fn events(all: &[(u64, u32)]) -> Vec<Found> {
         key: key(*number),
         seq: Seq(seq),
         at: after(*day),
+        forgotten: Seq(0),
     };
     (1..).zip(all).map(found).collect()
 }
@@ -124,13 +137,51 @@ proptest! {
 
     #[test]
     fn the_rows_are_the_same_whatever_commits_the_scans_came_in(
-        all in any_events(), one in any_commits(), other in any_commits(),
+        all in any_events(), forgets in any_forgetting(), one in any_commits(), other in any_commits(),
     ) {
-        let all = events(&all);
+        let all = forgetting(events(&all), &forgets);
         let one = fold(&all, &one, |_, _| {});
         let other = fold(&all, &other, |_, _| {});
         prop_assert_eq!(one.rows(), other.rows());
         prop_assert_eq!(one.rows(), fold(&all, &[(usize::MAX / 2, false)], |_, _| {}).rows());
+    }
+
+    #[test]
+    fn a_key_leads_to_the_first_event_that_is_not_forgotten(
+        all in any_events(), forgets in any_forgetting(), commits in any_commits(),
+    ) {
+        let young: Vec<_> = all.iter().map(|(number, _)| (*number, 0)).collect();
+        let found = forgetting(events(&young), &forgets);
+        fold(&found, &commits, |known, done| {
+            let forgotten = found[done - 1].forgotten;
+            let mut first = HashMap::new();
+            for (found, (number, _)) in found[..done].iter().zip(&young) {
+                let seq = first.entry(*number).or_insert(found.seq);
+                if *seq <= found.forgotten {
+                    *seq = found.seq;
+                }
+            }
+            for (number, seq) in first {
+                let expected = Some(seq).filter(|seq| *seq > forgotten);
+                assert_eq!(known.find(number).filter(|seq| *seq > forgotten), expected, "{number}");
+            }
+        });
+    }
+
+    #[test]
+    fn keys_that_were_let_go_since_can_be_left_out_and_the_rows_come_to_be_the_same(
+        all in any_events(), cut in any::<prop::sample::Index>(), forgets in any_forgetting(),
+    ) {
+        let found = events(&all);
+        let new = new_ones(&found, &all);
+        let found = found.into_iter().zip(new).filter_map(|(found, new)| new.then_some(found)).collect();
+        let found = forgetting(found, &forgets);
+        let (before, after) = found.split_at(cut.index(found.len()));
+        let mut then = fold(before, &[(usize::MAX / 2, false)], |_, _| {});
+        let now = fold(&found, &[(usize::MAX / 2, false)], |_, _| {});
+        then.leave_out(&now);
+        then.commit(after);
+        prop_assert_eq!(then.rows(), now.rows());
     }
 
     #[test]
@@ -152,6 +203,22 @@ proptest! {
     }
 }
 
+/// Has entries forgotten: before some events, up to so many before them.
+fn forgetting(mut all: Vec<Found>, forgets: &[u64]) -> Vec<Found> {
+    let mut forgotten = Seq(0);
+    for (found, back) in all.iter_mut().zip(forgets.iter().cycle()) {
+        if *back > 0 {
+            forgotten = forgotten.max(Seq(found.seq.0.saturating_sub(*back)));
+        }
+        found.forgotten = forgotten;
+    }
+    all
+}
+
+fn any_forgetting() -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec(prop_oneof![8 => Just(0_u64), 1 => 1..60_u64], 1..60)
+}
+
 /// Which of them were not known when they came, and so were stored.
 fn new_ones(found: &[Found], all: &[(u64, u32)]) -> Vec<bool> {
     let mut known = Known::new(SMALL);
@@ -167,7 +234,8 @@ fn new_ones(found: &[Found], all: &[(u64, u32)]) -> Vec<bool> {
 fn a_run_a_day(known: &mut Known, days: std::ops::Range<u32>) {
     for day in days {
         let first = u64::from(day) * 8;
-        let found = |number| Found { key: key(number), seq: Seq(number + 1), at: after(day) };
+        let found =
+            |number| Found { key: key(number), seq: Seq(number + 1), at: after(day), forgotten: Seq(0) };
         known.commit(&(first..first + 8).map(found).collect::<Vec<_>>());
     }
 }
@@ -187,11 +255,28 @@ fn what_is_older_is_let_go_from_the_rows_and_from_memory() {
 }
 
 #[test]
+fn keys_of_runs_that_were_let_go_since_are_left_out() {
+    let (mut then, mut now) = (Known::new(SMALL), Known::new(SMALL));
+    for (known, days) in [(&mut then, 100), (&mut now, 900)] {
+        a_run_a_day(known, 0..days);
+        known.commit(&[Found { key: key(100_000), seq: Seq(100_000), at: after(days), forgotten: Seq(0) }]);
+    }
+    assert!(then.leave_out(&now) > 300);
+    let kept = then.database.begin_read().unwrap().open_table(SCANS).unwrap();
+    assert_eq!(redb::ReadableTableMetadata::len(&kept).unwrap(), 0);
+}
+
+#[test]
 fn a_key_that_comes_again_after_it_was_forgotten_stands_for_the_later_event() {
     let mut known = Known::new(SMALL);
     a_run_a_day(&mut known, 0..3);
-    let again = Found { key: key(0), seq: Seq(100_000), at: after(450) };
-    let others = (100..116).map(|number| Found { key: key(number), seq: Seq(number), at: after(450) });
+    let again = Found { key: key(0), seq: Seq(100_000), at: after(450), forgotten: Seq(0) };
+    let others = (100..116).map(|number| Found {
+        key: key(number),
+        seq: Seq(number),
+        at: after(450),
+        forgotten: Seq(0),
+    });
     known.commit(&others.collect::<Vec<_>>());
     assert_eq!(known.find(0), None);
     known.commit(&[again]);
@@ -218,7 +303,7 @@ fn a_few_entries_of_a_clock_that_ran_ahead_let_nothing_go() {
     a_run_a_day(&mut known, 0..3);
     for number in 100..130 {
         let day = if number % 8 == 7 { 3 } else { 4_000 };
-        known.commit(&[Found { key: key(number), seq: Seq(number), at: after(day) }]);
+        known.commit(&[Found { key: key(number), seq: Seq(number), at: after(day), forgotten: Seq(0) }]);
     }
     assert!((0..24).all(|number| known.find(number).is_some()));
 }
@@ -227,7 +312,7 @@ fn a_few_entries_of_a_clock_that_ran_ahead_let_nothing_go() {
 fn every_key_is_found_in_fresh_and_in_merged_runs_and_no_other() {
     let mut known = Known::new(Shape { keys: 500, blocks: 512, merged: 16 });
     for run in 0..35 {
-        let found = |number| Found { key: key(number), seq: Seq(number), at: after(0) };
+        let found = |number| Found { key: key(number), seq: Seq(number), at: after(0), forgotten: Seq(0) };
         known.commit(&(run * 500..(run + 1) * 500).map(found).collect::<Vec<_>>());
         for number in 0..(run + 1) * 500 {
             // All of the newest, and some of the others.

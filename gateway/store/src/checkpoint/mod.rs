@@ -1,0 +1,192 @@
+//! What the ledger begins with, once its oldest entries are forgotten.
+//!
+//! Promises: a ledger with a checkpoint is checked from the entry that the checkpoint stands for on, as one
+//! without is from its first; views made anew begin with what the checkpoint holds; each part of it, and its
+//! row, lie in two tables, so that one page that is damaged loses neither; parts without a row mean nothing.
+//!
+//! Refuses: deciding what is forgotten ([`crate::retention`]), and taking it away ([`sweep`]).
+
+pub(crate) mod frame;
+mod sweep;
+
+use redb::{ReadTransaction, ReadableDatabase as _, TableError};
+use rollcall_domain::ids::Seq;
+use rollcall_domain::moment::Moment;
+
+pub(crate) use frame::Row;
+pub(crate) use sweep::{Sweep, is_unswept};
+
+use crate::error::StoreError;
+use crate::keys::Keys;
+use crate::ledger::{Head, Ledger};
+use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN};
+use crate::views::{Item, ViewsFile};
+
+/// The part with this number is the row.
+pub(crate) const ROW: u32 = 0;
+
+/// Entries that the ledger was told to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Every entry up to this one.
+    pub to: Seq,
+    /// How many there were.
+    pub entries: u64,
+    /// When this was written down.
+    pub at: Moment,
+}
+
+impl From<Row> for Forgotten {
+    fn from(row: Row) -> Self {
+        Forgotten { to: row.head.last, entries: row.entries, at: row.at }
+    }
+}
+
+type Table = redb::ReadOnlyTable<(u64, u32), &'static [u8]>;
+
+/// Both tables, as far as they are there.
+struct Tables(Vec<Table>);
+
+impl Tables {
+    fn open(read: &ReadTransaction) -> Result<Self, StoreError> {
+        let mut tables = Vec::with_capacity(2);
+        for table in [CHECKPOINT, CHECKPOINT_AGAIN] {
+            match read.open_table(table) {
+                Err(TableError::TableDoesNotExist(_)) => {}
+                table => tables.push(table?),
+            }
+        }
+        Ok(Tables(tables))
+    }
+
+    fn row(&self, last: u64) -> Result<Option<Row>, StoreError> {
+        for table in &self.0 {
+            if let Some(bytes) = table.get((last, ROW))?
+                && let Some(row) = Row::read(bytes.value())?.filter(|row| row.head.last.0 == last)
+            {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The latest checkpoint that has its row.
+    fn latest(&self) -> Result<Option<Row>, StoreError> {
+        let mut end = (u64::MAX, u32::MAX);
+        loop {
+            let mut last = None;
+            for table in &self.0 {
+                last = last.max(table.range(..=end)?.next_back().transpose()?.map(|(key, _)| key.value().0));
+            }
+            let Some(last) = last else { return Ok(None) };
+            if let Some(row) = self.row(last)? {
+                return Ok(Some(row));
+            }
+            let Some(before) = last.checked_sub(1) else { return Ok(None) };
+            end = (before, u32::MAX);
+        }
+    }
+
+    /// A part that is whole, from whichever table.
+    fn part(&self, row: &Row, number: u32) -> Result<Vec<u8>, StoreError> {
+        for table in &self.0 {
+            if let Some(bytes) = table.get((row.head.last.0, number))?
+                && frame::part_header(bytes.value()).is_some_and(|header| header.is_of(row, number))
+                && frame::is_whole_part(bytes.value())?
+            {
+                return Ok(bytes.value().to_vec());
+            }
+        }
+        Err(StoreError::Checkpoint { seq: row.head.last.0 })
+    }
+}
+
+/// The latest checkpoint.
+pub(crate) fn latest(read: &ReadTransaction) -> Result<Option<Row>, StoreError> {
+    Tables::open(read)?.latest()
+}
+
+/// Where the ledger begins.
+pub(crate) fn start(read: &ReadTransaction) -> Result<Head, StoreError> {
+    Ok(latest(read)?.map_or(Head::START, |row| row.head))
+}
+
+/// The same, if whoever has the key says so.
+pub(crate) fn proven_start(read: &ReadTransaction, keys: &Keys) -> Result<Head, StoreError> {
+    match latest(read)? {
+        None => Ok(Head::START),
+        Some(row) if row.is_genuine(keys.chain(row.head.last)) => Ok(row.head),
+        Some(row) => Err(StoreError::Chain { seq: row.head.last.0 }),
+    }
+}
+
+/// What the ledger was told to forget.
+pub(crate) fn known(ledger: &Ledger) -> Result<Option<Forgotten>, StoreError> {
+    Ok(latest(&ledger.database()?.begin_read()?)?.map(Forgotten::from))
+}
+
+/// Hands every item of the checkpoint to `each`; ends with an error if they are not those that were written,
+/// of which some were handed out then.
+fn items(
+    read: &ReadTransaction,
+    row: &Row,
+    mut each: impl FnMut(Item) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let (tables, last) = (Tables::open(read)?, row.head.last);
+    let mut hasher = blake3::Hasher::new();
+    for number in 1..=row.parts {
+        let bytes = tables.part(row, number)?;
+        hasher.update(&bytes);
+        frame::items(last, &bytes)?.into_iter().try_for_each(&mut each)?;
+    }
+    if *hasher.finalize().as_bytes() == row.hash {
+        Ok(())
+    } else {
+        Err(StoreError::Checkpoint { seq: row.head.last.0 })
+    }
+}
+
+/// Looks at both copies of everything.
+pub(crate) fn check(ledger: &Ledger) -> Result<Option<Forgotten>, StoreError> {
+    let read = ledger.database()?.begin_read()?;
+    let Some(row) = latest(&read)? else { return Ok(None) };
+    proven_start(&read, &ledger.keys)?;
+    for table in Tables::open(&read)?.0 {
+        let one = Tables(vec![table]);
+        let mut hasher = blake3::Hasher::new();
+        for number in 1..=row.parts {
+            hasher.update(&one.part(&row, number)?);
+        }
+        if one.row(row.head.last.0)? != Some(row) || *hasher.finalize().as_bytes() != row.hash {
+            return Err(StoreError::Checkpoint { seq: row.head.last.0 });
+        }
+    }
+    Ok(Some(row.into()))
+}
+
+/// Begins views anew that are not as far as the ledger's beginning; tells whether they are there now.
+pub(crate) fn begin_views(ledger: &Ledger, file: &mut ViewsFile) -> Result<bool, StoreError> {
+    let read = ledger.database()?.begin_read()?;
+    let Some(row) = latest(&read)?.filter(|row| file.head().last < row.head.last) else { return Ok(false) };
+    proven_start(&read, &ledger.keys)?;
+    file.make_anew()?;
+    let mut restoring = file.restoring();
+    items(&read, &row, |item| restoring.take(item))?;
+    restoring.end(row.head)?;
+    Ok(true)
+}
+
+/// The versions of the sessions in the checkpoint.
+pub(crate) fn versions(
+    ledger: &Ledger,
+    mut each: impl FnMut(rollcall_domain::ids::SessionId, u64),
+) -> Result<(), StoreError> {
+    let read = ledger.database()?.begin_read()?;
+    let Some(row) = latest(&read)? else { return Ok(()) };
+    items(&read, &row, |item| {
+        if let Item::Session(session) = item {
+            each(session.meeting.id, session.version);
+        }
+        Ok(())
+    })
+}

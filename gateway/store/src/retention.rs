@@ -1,0 +1,282 @@
+//! Forgetting what is too old, from the outside of the writer.
+//!
+//! Promises: records that are not kept any longer leave the views first, by an event that says so; then a
+//! checkpoint stands for every entry that is old enough and that nobody needs, and only when it is on disk
+//! do those entries go. It can be cut short anywhere: what was begun and is no checkpoint yet means nothing,
+//! and what is left over is taken away later. The writer is asked for small steps and does them between
+//! batches.
+//!
+//! Refuses: forgetting an entry that a meeting which is open, or closed and not locked, goes by; or one
+//! that could not be proven.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, PoisonError};
+
+use rollcall_domain::event::{Actor, Entry, Event, NewEvent, RetentionEvent};
+use rollcall_domain::ids::{Seq, SessionId};
+use rollcall_domain::moment::Moment;
+use rollcall_domain::session::SessionStatus;
+
+use crate::Store;
+use crate::append::{Append, Appended};
+use crate::checkpoint::{self, Forgotten, ROW, Row, frame};
+use crate::chores::{self, Chores};
+use crate::disk::Place;
+use crate::error::StoreError;
+use crate::ledger::{Head, Ledger};
+use crate::reserve::Reserve;
+use crate::scratch;
+use crate::verify::made_anew;
+use crate::views::{Item, Snapshot, Views};
+
+/// Entries that are looked at, at a time.
+const AT_ONCE: usize = 4_096;
+/// Sessions that one event forgets, or some more that ended at the same time.
+const SESSIONS_AT_ONCE: usize = 1_024;
+/// How large a part becomes, unless its last item is large: with what is around it, it fits into a page of
+/// 64 KiB.
+const PART_BYTES: usize = 60_000;
+
+impl Store {
+    /// Forgets what is too old: records of meetings that ended before `records`, then every entry that was
+    /// written before `ledger`, up to the first that is needed: from `needed_from` on, or by a meeting that is
+    /// open, or closed and not locked. Returns once a checkpoint stands for the entries; they go while the
+    /// store runs. Tells what is forgotten by now. Waits meanwhile, so it is for a thread that can.
+    ///
+    /// # Errors
+    /// The store cannot be written, or its views are not up to date. Called again, it goes on.
+    pub fn forget_older(
+        &self,
+        ledger: Moment,
+        records: Moment,
+        needed_from: Option<Seq>,
+    ) -> Result<Option<Forgotten>, StoreError> {
+        let _alone = self.forgetting.lock().unwrap_or_else(PoisonError::into_inner);
+        let retention = Retention {
+            place: &self.place,
+            ledger: &self.ledger,
+            views: &self.views,
+            chores: &self.chores,
+            reserve: &self.reserve,
+            append: &|append| self.append(append).is_ok(),
+            now: self.clock.now(),
+        };
+        retention.forget(ledger, records, needed_from)
+    }
+
+    /// Whether entries that are forgotten are still being taken away.
+    pub fn is_forgetting(&self) -> bool {
+        self.chores.is_sweeping()
+    }
+
+    /// What the ledger was told to forget.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn forgotten(&self) -> Result<Option<Forgotten>, StoreError> {
+        checkpoint::known(&self.ledger)
+    }
+}
+
+/// What it takes to forget.
+struct Retention<'s> {
+    place: &'s Place,
+    ledger: &'s Arc<Ledger>,
+    views: &'s Views,
+    chores: &'s Chores,
+    reserve: &'s Reserve,
+    append: &'s dyn Fn(Append) -> bool,
+    now: Moment,
+}
+
+/// Up to where entries may go, and how many that are.
+struct Choice {
+    head: Head,
+    entries: u64,
+}
+
+impl Retention<'_> {
+    fn forget(
+        &self,
+        ledger: Moment,
+        records: Moment,
+        needed_from: Option<Seq>,
+    ) -> Result<Option<Forgotten>, StoreError> {
+        // What an earlier one left.
+        self.chores.begin_sweep();
+        self.wake();
+        self.chores.until_swept()?;
+        self.forget_records(records)?;
+        if let Some(choice) = self.choose(ledger, needed_from)? {
+            self.tell(RetentionEvent::Entries { to: choice.head.last })?;
+            self.write_checkpoint(&choice)?;
+            self.chores.begin_sweep();
+            self.wake();
+        }
+        checkpoint::known(self.ledger)
+    }
+
+    /// An append of nothing: the writer comes by, and sees what there is to do. If it has none to spare, it
+    /// comes by anyway.
+    fn wake(&self) {
+        (self.append)(Append::new(Vec::new(), drop));
+    }
+
+    fn put(&self, row: chores::Row) -> Result<(), StoreError> {
+        if !self.ledger.is_up() {
+            return Err(StoreError::Down);
+        }
+        let done = self.chores.ask(row);
+        self.wake();
+        done.recv().map_err(|_refused| StoreError::Down)
+    }
+
+    /// In pieces, so that no commit of the views takes long.
+    fn forget_records(&self, records: Moment) -> Result<(), StoreError> {
+        loop {
+            let now = self.views.now();
+            let old = now.sessions_before(records, SESSIONS_AT_ONCE)?;
+            let is_all = old.len() < SESSIONS_AT_ONCE;
+            if is_all && old.is_empty() && now.unmatched_before(records)?.is_empty() {
+                return Ok(());
+            }
+            let ends = old.iter().map(|(_, _, ends)| ends.millis()).max().filter(|_| !is_all);
+            let before = ends.map_or(records, |last| Moment::from_millis(last + 1).min(records));
+            drop(now);
+            self.tell(RetentionEvent::Records { before })?;
+            if is_all {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes it down, and returns once the views know it for good: a checkpoint leaves out what they have
+    /// forgotten, and must not come before that.
+    fn tell(&self, event: RetentionEvent) -> Result<(), StoreError> {
+        let (sender, receiver) = sync_channel(1);
+        let new = NewEvent { by: Actor::Gateway, event: Event::Retention(event), personal: Vec::new() };
+        // Whoever does not wait any more need not be told.
+        let append = Append::new(vec![new], move |appended| sender.send(appended).unwrap_or_default());
+        if !(self.append)(append) {
+            return Err(StoreError::Down);
+        }
+        match receiver.recv() {
+            Ok(Appended::Committed(entries)) => {
+                let last = entries.last().map_or(Seq(0), |entry| entry.seq);
+                self.views.wait_until_lasting(last)
+            }
+            _ => Err(StoreError::Down),
+        }
+    }
+
+    /// The last entry of those that are all old enough, that nobody needs, and that could be proven.
+    fn choose(&self, old: Moment, needed_from: Option<Seq>) -> Result<Option<Choice>, StoreError> {
+        let now = self.views.now();
+        let start = self.ledger.start()?;
+        let mut needs = Needs { now: &now, known: HashMap::new() };
+        let before = checkpoint::known(self.ledger)?.map_or(0, |forgotten| forgotten.entries);
+        let mut choice = Choice { head: start, entries: before };
+        // The views are where the entries of the sessions in them are.
+        let end = needed_from.map_or(u64::MAX, |seq| seq.0).min(now.last().0 + 1);
+        loop {
+            let mut read = Vec::new();
+            let from = choice.head;
+            self.ledger.walk_some(from, AT_ONCE, |entry| read.push(entry))?;
+            let is_all = read.len() < AT_ONCE;
+            let mut goes = 0;
+            for entry in &read {
+                if entry.at >= old || entry.seq.0 >= end || needs.entry(entry)? {
+                    break;
+                }
+                goes += 1;
+            }
+            let is_end = is_all || goes < read.len();
+            if let Some(entry) = read.get(..goes).and_then(<[Entry]>::last) {
+                choice.head = Head { last: entry.seq, chain: self.ledger.link_at(entry.seq)? };
+            }
+            choice.entries += u64::try_from(goes).unwrap_or_default();
+            if is_end {
+                return Ok(Some(choice).filter(|choice| choice.head.last > start.last));
+            }
+        }
+    }
+
+    /// The views as they were then, without what is forgotten since.
+    fn write_checkpoint(&self, choice: &Choice) -> Result<(), StoreError> {
+        // Views that are thrown away again must not fill the disk.
+        if !self.reserve.has_room() {
+            return Err(StoreError::Down);
+        }
+        let scratch = scratch::of(self.place)?;
+        let written = self.write_views(choice, &scratch);
+        scratch::remove(self.place)?;
+        written
+    }
+
+    fn write_views(&self, choice: &Choice, scratch: &Place) -> Result<(), StoreError> {
+        let then =
+            made_anew(self.ledger, scratch, (choice.head, choice.head), &mut |_| ControlFlow::Continue(()))?;
+        let now = self.views.now();
+        // What they do not have any more must not come back with a power cut.
+        self.views.wait_until_lasting(now.last())?;
+        let last = choice.head.last;
+        let of = (last, self.now);
+        let mut parts = Parts { of, items: Vec::new(), number: ROW, hasher: blake3::Hasher::new() };
+        then.snapshot()?.items(&now, |item| match parts.take(&item)? {
+            Some(row) => self.put(row),
+            None => Ok(()),
+        })?;
+        self.put(parts.part()?)?;
+        let contents = (parts.number, *parts.hasher.finalize().as_bytes());
+        let key = self.ledger.keys.chain(last);
+        let row = Row::new(key, choice.head, (choice.entries, self.now), contents);
+        self.put(((last.0, ROW), row.bytes()))
+    }
+}
+
+/// Which entries somebody goes by.
+struct Needs<'v> {
+    now: &'v Snapshot,
+    known: HashMap<SessionId, bool>,
+}
+
+impl Needs<'_> {
+    fn entry(&mut self, entry: &Entry) -> Result<bool, StoreError> {
+        let Event::Session(id, _) = &entry.event else { return Ok(false) };
+        if let Some(known) = self.known.get(id) {
+            return Ok(*known);
+        }
+        let meeting = self.now.meeting(*id)?;
+        let needs = |status| matches!(status, SessionStatus::Open | SessionStatus::Closed);
+        let needs = meeting.is_some_and(|meeting| needs(meeting.status));
+        self.known.insert(*id, needs);
+        Ok(needs)
+    }
+}
+
+/// Gathers items into parts.
+struct Parts {
+    /// The last forgotten entry, and when the checkpoint is made.
+    of: (Seq, Moment),
+    items: Vec<u8>,
+    /// Of the part before.
+    number: u32,
+    hasher: blake3::Hasher,
+}
+
+impl Parts {
+    /// Hands out a part when one is full.
+    fn take(&mut self, item: &Item) -> Result<Option<chores::Row>, StoreError> {
+        self.items.extend(frame::item(item)?);
+        if self.items.len() < PART_BYTES { Ok(None) } else { self.part().map(Some) }
+    }
+
+    fn part(&mut self) -> Result<chores::Row, StoreError> {
+        self.number += 1;
+        let bytes = frame::part(self.of, self.number, &std::mem::take(&mut self.items))?;
+        self.hasher.update(&bytes);
+        Ok(((self.of.0.0, self.number), bytes))
+    }
+}

@@ -81,8 +81,15 @@ fn live_through_faults(seed: u64) {
         let fault = any_fault(&mut history.random, file);
         history.failed = 0;
         history.machine.plan(fault);
-        for _ in 0..1 + history.random.below(4) {
+        let rounds = 1 + history.random.below(4);
+        // Once at most, so that it is known which entries are of it although it may have failed.
+        let forgets = history.random.below(6);
+        for round in 0..rounds {
             history.round(&store);
+            if round == forgets {
+                // Not sessions: while the views cannot be written, the writer cannot know them.
+                history.forget(&store, false);
+            }
         }
         if file == "views" {
             assert_eq!(history.failed, 0, "a fault of the views stopped an acknowledgement: {fault:?}");

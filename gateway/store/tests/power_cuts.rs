@@ -57,6 +57,10 @@ fn live_through_power_cuts(seed: u64) -> u64 {
     let mut cuts = 0;
     while cuts < CUTS_EACH {
         let store = open(&mut history, &mut cuts);
+        // What an earlier life left is taken away, or the power is cut at that.
+        while store.is_forgetting() && history.machine.is_on() {
+            std::thread::yield_now();
+        }
         if history.machine.is_on() {
             history.judge(&store);
             history.views_agree(&store);
@@ -71,6 +75,10 @@ fn live_through_power_cuts(seed: u64) -> u64 {
                 history.machine.cut_power();
             }
             history.end(begun);
+            if history.machine.is_on() && history.random.chance(25) {
+                let sessions = history.random.chance(30);
+                assert!(history.forget(&store, sessions) || !history.machine.is_on());
+            }
         }
         assert!(history.failed == 0 || !history.machine.is_on(), "failed although nothing was wrong");
         history.machine.cut_power();
@@ -78,6 +86,9 @@ fn live_through_power_cuts(seed: u64) -> u64 {
         history.failed = 0;
         cuts += 1;
         history.machine.power_on();
+        if history.random.chance(10) {
+            history.is_whole();
+        }
     }
     let store = history.open(history.machine.place()).unwrap();
     history.judge(&store);

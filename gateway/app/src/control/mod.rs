@@ -78,7 +78,12 @@ enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
-    BackedUp { entries: u64, rows: u64, last: Seq, evidence: Option<u64> },
+    BackedUp {
+        entries: u64,
+        rows: u64,
+        last: Seq,
+        evidence: Option<u64>,
+    },
     Verified {
         last: Seq,
         /// The last entry that was forgotten by age.

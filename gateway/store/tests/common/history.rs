@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use rollcall_domain::event::{Actor, Entry, Event, NewEvent};
+use rollcall_domain::event::{Actor, Entry, Event, NewEvent, RetentionEvent};
 use rollcall_domain::ids::{Seq, SessionId, UserId};
+use rollcall_domain::moment::{Moment, minutes};
 use rollcall_domain::ports::Clock;
 use rollcall_domain::scan::DedupKey;
 use rollcall_store::{Append, Appended, Credential, Expect, Line, Place, Store, StoreError, verify_at};
 
 use super::machine::Machine;
 use super::random::Random;
-use super::{KEY, TestClock, created_as, setting, step_of, unmatched, wait_for};
+use super::{KEY, TestClock, at, created_as, setting, step_of, unmatched, wait_for};
 
 /// What is to be appended.
 #[derive(Debug, Clone)]
@@ -43,7 +44,9 @@ pub struct History {
     /// Of which everything was written, although it was said not to be.
     doubtful_lines: BTreeSet<u64>,
     /// Answered, and not compared with the disk yet.
-    answered: Vec<(Wish, Appended)>,
+    answered: Vec<Happened>,
+    /// Entries up to here may be gone.
+    pub forgotten: Seq,
     /// Scans by number, which their devices may send again.
     scans: u64,
     made: u64,
@@ -65,6 +68,7 @@ impl History {
         let (secrets, broken_lines, doubtful_lines, answered) = Default::default();
         let counts = (0, 0, 0);
         let (scans, made, failed) = counts;
+        let forgotten = Seq(0);
         History {
             seed,
             machine,
@@ -77,6 +81,7 @@ impl History {
             broken_lines,
             doubtful_lines,
             answered,
+            forgotten,
             scans,
             made,
             failed,
@@ -117,8 +122,21 @@ impl History {
         for answered in begun {
             let Answered(wish, answer) = answered();
             self.failed += u64::from(matches!(answer, Appended::Failed(_)));
-            self.answered.push((wish, answer));
+            self.answered.push(Happened::Answered(wish, answer));
         }
+    }
+
+    /// Has what is old forgotten: any number of entries that were compared already, and all sessions if
+    /// wished. Tells whether the disk let it.
+    pub fn forget(&mut self, store: &Store, sessions: bool) -> bool {
+        let kept = self.entries.len() as u64 - self.forgotten.0;
+        let end = Seq(self.forgotten.0 + 1 + self.random.below(kept + 1));
+        let records = if sessions { at().plus(minutes(61)) } else { at() };
+        let forgotten = store.forget_older(Moment::from_millis(4_000_000_000_000), records, Some(end));
+        // One that failed is the last thing that happens before the disk is looked at.
+        let last = if forgotten.is_ok() { store.last() } else { Seq(u64::MAX) };
+        self.answered.push(Happened::Forgotten(last));
+        forgotten.is_ok()
     }
 
     pub fn round(&mut self, store: &Store) {
@@ -181,7 +199,14 @@ impl History {
         let from = Seq(self.entries.len() as u64 + 1);
         let found = store.entries(from, usize::MAX).unwrap();
         let mut found = found.as_slice();
-        for (wish, answer) in std::mem::take(&mut self.answered) {
+        for answered in std::mem::take(&mut self.answered) {
+            let (wish, answer) = match answered {
+                Happened::Answered(wish, answer) => (wish, answer),
+                Happened::Forgotten(last) => {
+                    found = self.take_forgotten(last, found);
+                    continue;
+                }
+            };
             let broken = wish.expect.as_ref().is_some_and(|(_, line)| self.broken_lines.contains(line));
             let version = |session| self.versions.get(&session).copied().unwrap_or_default();
             let moved_on = wish.expect.as_ref().is_some_and(|(e, _)| version(e.session) != e.version);
@@ -220,6 +245,28 @@ impl History {
         }
         assert_eq!(found, [], "nobody was told of these, or they are there twice");
         self.agree(store);
+    }
+
+    /// Takes what says up to `last` that something is forgotten, if it has come to the disk.
+    fn take_forgotten<'e>(&mut self, last: Seq, mut found: &'e [Entry]) -> &'e [Entry] {
+        while let [entry, rest @ ..] = found
+            && let Event::Retention(event) = entry.event
+            && entry.seq <= last
+        {
+            match event {
+                RetentionEvent::Records { before } if before > at().plus(minutes(60)) => {
+                    self.versions.clear();
+                }
+                RetentionEvent::Records { .. } => {}
+                RetentionEvent::Entries { to } => {
+                    self.keys.retain(|_, seq| *seq > to);
+                    self.forgotten = self.forgotten.max(to);
+                }
+            }
+            self.entries.push(entry.clone());
+            found = rest;
+        }
+        found
     }
 
     /// Takes the entries of a wish, which must be the next on disk; what is left is returned.
@@ -268,13 +315,29 @@ impl History {
         self.views_agree(store);
     }
 
+    /// On a copy of the disk, whatever was answered meanwhile.
+    pub fn is_whole(&self) {
+        let (copy, scratch) = (self.machine.copy(), Machine::new(0));
+        let verified = verify_at(&copy.place(), KEY, Some(&scratch.place())).unwrap();
+        assert_eq!(verified.difference, None);
+    }
+
     /// On a copy of the disk, the chain is whole and the views are what they would be if made anew.
     pub fn verify(&self) {
         let (copy, scratch) = (self.machine.copy(), Machine::new(0));
         let verified = verify_at(&copy.place(), KEY, Some(&scratch.place())).unwrap();
         assert_eq!(verified.last.0, self.entries.len() as u64);
         assert_eq!(verified.difference, None);
+        // Between the two, the power was cut.
+        assert!(verified.forgotten.map_or(Seq(0), |known| known.to) <= self.forgotten);
     }
+}
+
+/// What is to be compared with the disk, in its order.
+enum Happened {
+    Answered(Wish, Appended),
+    /// What is old was forgotten; the ledger then ended here, if that is known.
+    Forgotten(Seq),
 }
 
 /// A wish that was answered.

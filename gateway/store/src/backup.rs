@@ -115,7 +115,10 @@ pub(crate) fn of(
     part.push(".part");
     let part = PathBuf::from(part);
     // It holds what identifies people: whatever lies there under its name is neither followed nor filled.
-    remove_if_there(&part)?;
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(writing(error)),
+        _ => {}
+    }
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let file = Paced { file: options.map_err(writing)?, unsynced: 0, synced: 0, watch };
     let backup = caught(|| write(ledger, evidence, file, at, &writing));

@@ -4,7 +4,8 @@
 //! what goes, so it can stop anywhere and begin again; the entries go last, so that as long as one of them
 //! is there, everything is looked through once more after a restart.
 //!
-//! Refuses: anything after the last forgotten entry, although it lie in one row with it, and the checkpoint that stands for it.
+//! Refuses: anything after the last forgotten entry, although it lie in one row with it, and the checkpoint that
+//! stands for it.
 
 use std::ops::Bound;
 

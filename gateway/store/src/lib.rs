@@ -6,9 +6,9 @@
 //! Refuses: rules. What an event does to the state is `rollcall_domain`'s one fold. This is the only
 //! room that names the storage engine.
 //!
-//! The way of an append: [`Store::append`] puts it into a bounded queue; the writer drains what has
-//! gathered, brings it to the disk at once, tells everyone who waits, and hands the entries to the
-//! [`Views`]. Whoever wants to read what they wrote waits for the views to have seen it.
+//! The way of an append: [`Store::append`] puts it into a bounded queue; the writer brings what has gathered to
+//! the disk at once, tells everyone who waits, and hands the entries to the [`Views`]. Whoever wants to read
+//! what they wrote waits for the views to have seen it.
 
 mod answer;
 mod append;

@@ -29,6 +29,7 @@ mod gaps;
 mod index;
 mod keys;
 mod ledger;
+mod opening;
 mod overlay;
 mod queue;
 mod reading;
@@ -62,7 +63,6 @@ use rollcall_domain::ports::{Clock, Health, HealthSource};
 
 use ledger::Ledger;
 use reserve::Reserve;
-use views::ViewsFile;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
 pub use backup::{Backup, Extent, backup, backup_with, check_backup};
@@ -120,7 +120,8 @@ impl Store {
         let reserve = Arc::new(Reserve::of(&place));
         let (path, within) = (place.disk.path("evidence.redb"), Some(Arc::clone(&reserve)));
         let evidence = Evidence::start_with(path, Arc::clone(&clock), within)?;
-        let Opened { ledger, views, follower, following } = open(&place, &keys, &reserve, &clock)?;
+        let opening::Opened { ledger, views, follower, following } =
+            opening::open(&place, &keys, &reserve, &clock)?;
         scratch::remove(&place)?;
         let chores = Arc::<chores::Chores>::default();
         let parts = writer::Parts {
@@ -340,57 +341,6 @@ impl HealthSource for Store {
             return Health::Impaired { reason: format!("{} entries of the ledger were lost", self.lost) };
         }
         Health::Good
-    }
-}
-
-struct Opened {
-    ledger: Arc<Ledger>,
-    views: Views,
-    follower: follow::Follower,
-    following: JoinHandle<()>,
-}
-
-/// Opens the ledger and brings the views to its end; if it is damaged, that of what can be salvaged.
-fn open(
-    place: &Place,
-    keys: &Keyring,
-    reserve: &Arc<Reserve>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Opened, StoreError> {
-    let start = |views: Option<Result<ViewsFile, StoreError>>| {
-        let ledger = Arc::new(Ledger::open(place, keys)?);
-        let views = views.unwrap_or_else(|| ViewsFile::find(place));
-        let (views, follower, following) =
-            follow::start(place, views, Arc::clone(reserve), &ledger, Arc::clone(clock))?;
-        if let Err(error) = ledger.tail.clean() {
-            tracing::warn!(%error, "the ledger's tail cannot be written; it is tried again with the first scan");
-        }
-        Ok(Opened { ledger, views, follower, following })
-    };
-    let Some(folder) = place.disk.folder() else { return start(None) };
-    // Both go through a whole file.
-    let (look, views) = thread::scope(|scope| {
-        let views = scope.spawn(|| ViewsFile::find(place));
-        (overlay::look_at(&ledger::file_in(folder)), views.join())
-    });
-    let look = look?;
-    // Views of a damaged ledger tell how far it went, if nobody has them open.
-    let views = views.ok().filter(|_| look.is_sound());
-    let unclosed = matches!(look, overlay::Look::Unclosed { .. });
-    let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
-    match start(views) {
-        // Every page is as it was written, and yet an entry is not: salvage leaves that one out. What is
-        // missing at the end of a file that was not closed was in the tail, and may be there in part.
-        Err(error)
-            if salvaged.is_none()
-                && (matches!(error, StoreError::Damaged { .. } | StoreError::Hole { .. })
-                    || matches!(error, StoreError::Short { .. })
-                        && (unclosed || tail::is_broken(folder))) =>
-        {
-            salvage::because_of(folder, keys, &**clock, &error.to_string())?;
-            start(None)
-        }
-        started => started,
     }
 }
 

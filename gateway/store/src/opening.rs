@@ -1,0 +1,71 @@
+//! Opening the ledger and the views together.
+//!
+//! Promises: what is opened is whole, and the views are at the ledger's end if there is room for them; of a
+//! damaged ledger in a real folder a new one is made of all that is intact.
+//!
+//! Refuses: opening the evidence, which nobody has to wait for.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use rollcall_domain::ports::Clock;
+
+use crate::disk::Place;
+use crate::error::StoreError;
+use crate::keys::Keyring;
+use crate::ledger::{self, Ledger};
+use crate::reserve::Reserve;
+use crate::views::{Views, ViewsFile};
+use crate::{follow, overlay, salvage, tail};
+
+/// Files that are open, and the thread that brings the views forward.
+pub(crate) struct Opened {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) views: Views,
+    pub(crate) follower: follow::Follower,
+    pub(crate) following: JoinHandle<()>,
+}
+
+/// Opens the ledger and brings the views to its end; if it is damaged, that of what can be salvaged.
+pub(crate) fn open(
+    place: &Place,
+    keys: &Keyring,
+    reserve: &Arc<Reserve>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Opened, StoreError> {
+    let start = |views: Option<Result<ViewsFile, StoreError>>| {
+        let ledger = Arc::new(Ledger::open(place, keys)?);
+        let views = views.unwrap_or_else(|| ViewsFile::find(place));
+        let (views, follower, following) =
+            follow::start(place, views, Arc::clone(reserve), &ledger, Arc::clone(clock))?;
+        if let Err(error) = ledger.tail.clean() {
+            tracing::warn!(%error, "the ledger's tail cannot be written; it is tried again with the first scan");
+        }
+        Ok(Opened { ledger, views, follower, following })
+    };
+    let Some(folder) = place.disk.folder() else { return start(None) };
+    // Both go through a whole file.
+    let (look, views) = thread::scope(|scope| {
+        let views = scope.spawn(|| ViewsFile::find(place));
+        (overlay::look_at(&ledger::file_in(folder)), views.join())
+    });
+    let look = look?;
+    // Views of a damaged ledger tell how far it went, if nobody has them open.
+    let views = views.ok().filter(|_| look.is_sound());
+    let unclosed = matches!(look, overlay::Look::Unclosed { .. });
+    let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
+    match start(views) {
+        // Every page is as it was written, and yet an entry is not: salvage leaves that one out. What is
+        // missing at the end of a file that was not closed was in the tail, and may be there in part.
+        Err(error)
+            if salvaged.is_none()
+                && (matches!(error, StoreError::Damaged { .. } | StoreError::Hole { .. })
+                    || matches!(error, StoreError::Short { .. })
+                        && (unclosed || tail::is_broken(folder))) =>
+        {
+            salvage::because_of(folder, keys, &**clock, &error.to_string())?;
+            start(None)
+        }
+        started => started,
+    }
+}

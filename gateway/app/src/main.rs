@@ -5,6 +5,7 @@
 //!
 //! Refuses: deciding anything about attendance. What is true is decided in `rollcall-domain`.
 
+mod allocator;
 mod check_config;
 mod cli;
 mod clock;
@@ -22,15 +23,10 @@ mod run;
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
 use rollcall_config::Environment;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
-
-/// Scans are many small pieces of memory that one thread makes and another lets go.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let (command, place) = match Cli::from_line().and_then(Cli::resolve) {

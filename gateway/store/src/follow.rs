@@ -40,7 +40,7 @@ const BEHIND: i32 = 5;
 /// How long rows may be in memory alone.
 const LASTING: Duration = Duration::from_secs(1);
 /// How many entries may be, since a start has to fold them in again.
-const LASTING_ENTRIES: u64 = 100_000;
+const LASTING_ENTRIES: u64 = 40_000;
 
 /// Takes the entries of each commit.
 pub(crate) struct Follower(Arc<Shared>);

@@ -37,6 +37,7 @@ use rollcall_store::{Commit, Credential, Place, Store};
 use self::http::Http;
 use self::mqtt::Mqtt;
 use self::upstream::Portal;
+use crate::allocator::keep_giving_back;
 use crate::control::Control;
 use crate::data::clear_scratch;
 use crate::keys;
@@ -126,6 +127,7 @@ impl Gateway {
         .context("cannot start the API")?;
         let http = Http::start(api, settings.http.listen)?;
         let control = start_control(data, &store, clock);
+        keep_giving_back();
         Ok(Gateway { store, http, mqtt, portal, control, introduces })
     }
 

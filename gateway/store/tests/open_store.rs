@@ -9,10 +9,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::damage::{fill, in_memory, many};
+use common::damage::{fill, in_memory, many, with_a_row_too_many};
 use common::history::History;
 use common::{append, at, open};
-use redb::{Database, TableDefinition};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Extent, Place, Store, StoreError, Verified};
 
@@ -75,14 +74,7 @@ fn what_was_looked_at_is_told_and_comes_to_all_there_is() {
 
 #[test]
 fn a_row_of_the_views_that_is_not_what_the_ledger_makes_it_is_named() {
-    const BY_DATE: TableDefinition<'_, (i32, u64), ()> = TableDefinition::new("by_date");
-    let folder = in_memory();
-    fill(folder.path(), &[common::created()]);
-    let database = Database::open(folder.path().join("views.redb")).unwrap();
-    let write = database.begin_write().unwrap();
-    write.open_table(BY_DATE).unwrap().insert((20_260_301, 1), ()).unwrap();
-    write.commit().unwrap();
-    drop(database);
+    let folder = with_a_row_too_many();
     let store = open(folder.path());
     assert_eq!(look(&store, None).unwrap().difference, None);
     let found = look(&store, Some(in_memory().path())).unwrap().difference;

@@ -16,9 +16,10 @@ use std::path::Path;
 
 use common::damage::{
     Chance, EVENTS, apart, at_one_moment, damage, fill, in_memory, ledger, many, places, rows, stored,
+    with_a_row_too_many,
 };
 use common::{KEY, open};
-use redb::{Database, TableDefinition};
+use redb::Database;
 use rollcall_domain::ids::Seq;
 use rollcall_store::{Gap, Store, StoreError, verify, verify_each};
 
@@ -225,14 +226,7 @@ fn views_that_end_before_a_gap_of_the_ledger_or_after_it_do_not_differ() {
 
 #[test]
 fn a_row_of_the_views_that_is_not_what_the_ledger_makes_it_is_named() {
-    const BY_DATE: TableDefinition<'_, (i32, u64), ()> = TableDefinition::new("by_date");
-    let folder = in_memory();
-    fill(folder.path(), &[common::created()]);
-    let database = Database::open(folder.path().join("views.redb")).unwrap();
-    let write = database.begin_write().unwrap();
-    write.open_table(BY_DATE).unwrap().insert((20_260_301, 1), ()).unwrap();
-    write.commit().unwrap();
-    drop(database);
+    let folder = with_a_row_too_many();
     let found = difference(folder.path(), in_memory().path());
     assert_eq!(found.as_deref(), Some("by_date: (20260301, 1) should not be there"));
 }

@@ -129,3 +129,15 @@ pub fn at_one_moment(path: &Path) -> Vec<u8> {
         }
     }
 }
+
+/// A store of one meeting, whose views have a row that the ledger does not make.
+pub fn with_a_row_too_many() -> tempfile::TempDir {
+    const BY_DATE: TableDefinition<'_, (i32, u64), ()> = TableDefinition::new("by_date");
+    let folder = in_memory();
+    fill(folder.path(), &[super::created()]);
+    let database = Database::open(folder.path().join("views.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(BY_DATE).unwrap().insert((20_260_301, 1), ()).unwrap();
+    write.commit().unwrap();
+    folder
+}

@@ -98,10 +98,10 @@ struct Inner {
 
 impl Api {
     /// # Errors
-    /// Tokens cannot be signed or passwords not be hashed on this machine.
+    /// Tokens cannot be signed on this machine.
     pub fn new(handles: Handles) -> Result<Self, ApiError> {
         let tokens = Tokens::new(&handles.token_key, handles.options.access)?;
-        let passwords = Passwords::new()?;
+        let passwords = Passwords::new();
         handles.metrics.version(handles.options.version);
         Ok(Api(Arc::new(Inner { handles, tokens, passwords, stopping: watch::Sender::new(false) })))
     }

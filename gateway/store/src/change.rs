@@ -8,8 +8,9 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use redb::{Database, Durability, Key, Table, TableDefinition, Value, WriteTransaction};
+use redb::{Database, Key, Table, TableDefinition, Value, WriteTransaction};
 
+use crate::begin::begin_lasting;
 use crate::error::StoreError;
 
 pub(crate) struct Change {
@@ -30,8 +31,7 @@ impl Change {
         if let Some(begun) = self.begun.get() {
             return Ok(begun);
         }
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+        let transaction = begin_lasting(&self.database)?;
         Ok(self.begun.get_or_init(|| transaction))
     }
 

@@ -10,8 +10,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use redb::Durability;
-
+use crate::begin::begin_lasting;
 use crate::checkpoint::{ROW, Sweep};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
@@ -110,8 +109,7 @@ impl Chores {
 
 /// On pages of two tables, so that one page that is damaged does not lose it.
 fn put(ledger: &Ledger, (key, bytes): &Row) -> Result<(), StoreError> {
-    let mut transaction = ledger.database()?.begin_write()?;
-    transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+    let transaction = begin_lasting(&*ledger.database()?)?;
     for table in [CHECKPOINT, CHECKPOINT_AGAIN] {
         transaction.open_table(table)?.insert(key, bytes.as_slice())?;
     }

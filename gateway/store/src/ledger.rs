@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use redb::{Database, Durability, ReadableDatabase as _, TableError};
+use redb::{Database, ReadableDatabase as _, TableError};
 use rollcall_domain::ids::Seq;
 use tokio::sync::watch;
 
+use crate::begin::{begin, begin_lasting};
 use crate::caught::{caught, let_go};
 use crate::change::Change;
 use crate::codec::{Chain, GENESIS};
@@ -200,9 +201,7 @@ impl Ledger {
 
     /// Moves the tail into the file; `lasting` if that is to outlast a power cut by itself.
     pub(crate) fn move_tail(&self, lasting: bool) -> Result<(), StoreError> {
-        let mut transaction = self.database()?.begin_write()?;
-        let durability = if lasting { Durability::Immediate } else { Durability::None };
-        transaction.set_durability(durability).map_err(redb::Error::from)?;
+        let transaction = begin(&*self.database()?, lasting)?;
         self.tail.put_into(&transaction)?;
         transaction.commit()?;
         self.tail.moved(lasting);
@@ -278,7 +277,7 @@ impl Ledger {
 
 /// Writes something and takes it away again.
 fn prove(database: &Database) -> Result<(), StoreError> {
-    let write = database.begin_write()?;
+    let write = begin_lasting(database)?;
     write.open_table(PROOF)?.insert((), vec![0; PROOF_BYTES].as_slice())?;
     write.commit()?;
     forget_proof(database)
@@ -290,7 +289,7 @@ fn forget_proof(database: &Database) -> Result<(), StoreError> {
         Err(TableError::TableDoesNotExist(_)) => return Ok(()),
         found => drop(found?),
     }
-    let write = database.begin_write()?;
+    let write = begin_lasting(database)?;
     write.delete_table(PROOF)?;
     Ok(write.commit()?)
 }

@@ -14,6 +14,7 @@ mod answer;
 mod append;
 mod archive;
 mod backup;
+mod begin;
 mod caught;
 mod change;
 mod checkpoint;

@@ -36,18 +36,18 @@ pub fn hash_password(password: &str) -> Result<String, ApiError> {
     Ok(hash.to_string())
 }
 
+/// What a password is compared with when there is no account: it fits none, and takes as long.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 pub(crate) struct Passwords {
-    /// What a password is compared with when there is no account: it fits none.
-    nobody: String,
     working: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
 impl Passwords {
-    pub(crate) fn new() -> Result<Self, ApiError> {
-        let nobody = hash_password("an account that is not there")?;
-        let (working, waiting) = (Arc::new(Semaphore::new(AT_ONCE)), Semaphore::new(WAITING));
-        Ok(Passwords { nobody, working, waiting })
+    pub(crate) fn new() -> Self {
+        Passwords { working: Arc::new(Semaphore::new(AT_ONCE)), waiting: Semaphore::new(WAITING) }
     }
 
     /// Whether this is the password of `user`; of nobody, it never is.
@@ -60,10 +60,10 @@ impl Passwords {
         if password.len() > LONGEST {
             return Err(Problem::field("password", format!("at most {LONGEST} bytes")));
         }
-        let (nobody, register) = (self.nobody.clone(), api.store().register());
+        let register = api.store().register();
         let compare = move || {
             let stored = user.map(|user| register.password(user)).transpose()?.flatten();
-            let fits = is_password(stored.as_deref().unwrap_or(&nobody), &password);
+            let fits = is_password(stored.as_deref().unwrap_or(NOBODY), &password);
             Ok::<_, StoreError>(fits && stored.is_some())
         };
         Ok(self.compute(compare).await??)
@@ -101,9 +101,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nobodys_password_takes_as_long_as_somebodys() {
+        let own = hash_password("one").unwrap();
+        let work = |hash| {
+            let hash = PasswordHash::new(hash).unwrap();
+            let lengths = (hash.salt.unwrap().len(), hash.hash.unwrap().as_bytes().len());
+            (hash.algorithm, hash.version, hash.params, lengths)
+        };
+        assert_eq!(work(&own), work(NOBODY));
+        assert!(!is_password(NOBODY, "one"));
+    }
+
+    #[test]
     fn a_hash_that_nobody_waits_for_any_more_still_has_its_place() {
         actix_web::rt::System::new().block_on(async {
-            let passwords = Passwords::new().unwrap();
+            let passwords = Passwords::new();
             let (go_on, held) = channel::<()>();
             let (ended, end) = tokio::sync::oneshot::channel();
             let mut asked = Box::pin(passwords.compute(move || {

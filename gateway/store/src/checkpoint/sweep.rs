@@ -9,10 +9,11 @@
 
 use std::ops::Bound;
 
-use redb::{Durability, ReadableDatabase as _, ReadableTable as _, Table, TableError, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable as _, Table, TableError, WriteTransaction};
 use rollcall_domain::ids::Seq;
 
 use super::start;
+use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::events;
 use crate::ledger::Ledger;
@@ -75,7 +76,7 @@ impl Sweep {
             self.0 = about(ledger, last, after)?.map_or(At::Texts, |after| At::About(Some(after)));
             return Ok(false);
         }
-        let transaction = begin(ledger)?;
+        let transaction = begin_lasting(&*ledger.database()?)?;
         let (next, is_more) = match &at {
             At::About(_) | At::Texts => (At::Gaps, texts(&transaction, last)?),
             At::Gaps => (At::Checkpoints, gaps(&transaction, last)?),
@@ -87,12 +88,6 @@ impl Sweep {
         self.0 = if is_more { at } else { next };
         Ok(is_done)
     }
-}
-
-fn begin(ledger: &Ledger) -> Result<WriteTransaction, StoreError> {
-    let mut transaction = ledger.database()?.begin_write()?;
-    transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-    Ok(transaction)
 }
 
 /// They are in the order of people, so all are looked at. Tells how far this step has come.
@@ -115,7 +110,7 @@ fn about(ledger: &Ledger, last: Seq, after: Option<About>) -> Result<Option<Abou
     }
     let is_more = looked_at == LOOKS || old.len() == AT_ONCE;
     if !old.is_empty() {
-        let transaction = begin(ledger)?;
+        let transaction = begin_lasting(&*ledger.database()?)?;
         let mut table = transaction.open_table(TEXTS_ABOUT)?;
         for key in old {
             table.remove(key)?;

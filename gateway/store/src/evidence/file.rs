@@ -13,13 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadableDatabase};
 use rollcall_domain::moment::Moment;
 
 use super::queue::Shared;
 use super::rows::{Rows, Totals};
 use super::tables::{META, TOTALS};
 use super::{Item, Subject};
+use crate::begin::{begin, begin_lasting};
 use crate::error::StoreError;
 
 /// Pages that may stay in memory.
@@ -55,7 +56,7 @@ impl EvidenceFile {
         let opened = guarded(|| {
             let database = open_database(path)?;
             let totals = totals_in(&database)?;
-            let transaction = begin(&database, true)?;
+            let transaction = begin_lasting(&database)?;
             Rows::of(&transaction)?;
             totals.write(&transaction)?;
             transaction.commit()?;
@@ -226,15 +227,6 @@ pub(super) fn totals_in(database: &impl ReadableDatabase) -> Result<Totals, Stor
         Err(redb::TableError::Storage(error)) => Err(error.into()),
         Err(_other) => Err(StoreError::NotEvidence),
     }
-}
-
-fn begin(database: &Database, lasting: bool) -> Result<WriteTransaction, StoreError> {
-    let mut transaction = database.begin_write()?;
-    let durability = if lasting { Durability::Immediate } else { Durability::None };
-    transaction.set_durability(durability).map_err(redb::Error::from)?;
-    // So that a large file is open at once after a crash, instead of being read from end to end.
-    transaction.set_quick_repair(lasting);
-    Ok(transaction)
 }
 
 /// So that the file's name survives a power cut, like what is in it.

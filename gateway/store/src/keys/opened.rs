@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, Durability, ReadableDatabase as _, TableError, WriteTransaction};
+use redb::{Database, ReadableDatabase as _, TableError, WriteTransaction};
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::ids::Seq;
 use serde::Serialize;
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::kept::{Kept, sealed_under};
 use super::{Keyring, RootKey};
+use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::reading::Now;
 use crate::seal::{Generation, Place, Seal, generation};
@@ -55,7 +56,7 @@ impl Keys {
                 let mut lasting = [0; 32];
                 getrandom::fill(&mut lasting).map_err(StoreError::Random)?;
                 let keys = Keys::of_new_ledger(ring.current(), lasting);
-                let transaction = begin(database)?;
+                let transaction = begin_lasting(database)?;
                 keys.write(&transaction)?;
                 transaction.commit()?;
                 Ok(keys)
@@ -134,7 +135,7 @@ impl Keys {
     /// The same ledger's under another root key, which chains from the next entry on.
     fn replaced(self, database: &Database, root: &RootKey) -> Result<Self, StoreError> {
         let last = last(database)?.0;
-        let transaction = begin(database)?;
+        let transaction = begin_lasting(database)?;
         let mut kept = self.kept;
         kept.chains.push((last + 1, root.chain()));
         kept.rows.push((self.generation, self.root.rows()));
@@ -253,12 +254,6 @@ pub(crate) fn put(transaction: &WriteTransaction, row: &[u8]) -> Result<(), Stor
     Ok(())
 }
 
-fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-    Ok(transaction)
-}
-
 fn find(database: &Database) -> Result<Option<Vec<u8>>, StoreError> {
     match database.begin_read()?.open_table(KEYS) {
         Ok(table) => Ok(table.get(ROW)?.map(|row| row.value().to_vec())),
@@ -284,7 +279,7 @@ mod tests {
     fn ledger(entries: u64) -> Database {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
         Keys::settle(&database, &OLD.into()).unwrap();
-        let transaction = begin(&database).unwrap();
+        let transaction = begin_lasting(&database).unwrap();
         for seq in 1..=entries {
             transaction.open_table(crate::tables::EVENTS).unwrap().insert(seq, b"".as_slice()).unwrap();
         }

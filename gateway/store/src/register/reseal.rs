@@ -8,9 +8,10 @@
 
 use std::ops::Bound;
 
-use redb::{Durability, Key, ReadableTable as _, TableDefinition, TableHandle as _, Value, WriteTransaction};
+use redb::{Key, ReadableTable as _, TableDefinition, TableHandle as _, Value, WriteTransaction};
 use serde::Serialize;
 
+use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -43,8 +44,7 @@ impl Reseal {
     pub(crate) fn step(&mut self, ledger: &Ledger) -> Result<(), StoreError> {
         let keys = &ledger.keys;
         let at = std::mem::take(&mut self.0);
-        let mut transaction = ledger.database()?.begin_write()?;
-        transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+        let transaction = begin_lasting(&*ledger.database()?)?;
         let next =
             match at {
                 At::People(after) => some(&transaction, keys, PEOPLE, after)?

@@ -11,12 +11,13 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
+use redb::{Database, ReadableDatabase as _, WriteTransaction};
 use rollcall_domain::ids::Seq;
 
 use super::file::Bytes;
 use super::file_in;
 use super::record::{BLOCK, LedgerId, Record};
+use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::events;
 use crate::reading::Now;
@@ -136,8 +137,7 @@ fn write<'r>(database: &Database, records: impl Iterator<Item = &'r Record>) -> 
     if records.peek().is_none() {
         return Ok(());
     }
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+    let transaction = begin_lasting(database)?;
     put(&transaction, records)?;
     Ok(transaction.commit()?)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use jiff::civil::Date;
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 use rollcall_domain::event::{Entry, Event, RetentionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::parts::{Part, restore};
@@ -26,6 +26,7 @@ use super::scans::Scans;
 use super::snapshot::Snapshot;
 use super::tables::{BY_DATE, MEETINGS, META, OPEN, PARTS, day, each};
 use super::working::Working;
+use crate::begin::{begin, begin_lasting};
 use crate::caught::{caught, let_go};
 use crate::disk::Place;
 use crate::error::StoreError;
@@ -251,9 +252,7 @@ impl ViewsFile {
     pub(crate) fn commit(&mut self, head: Head, lasting: bool) -> Result<(), StoreError> {
         self.follow_meetings()?;
         let reached = Reached::new(head, self.working.state.last_at);
-        let mut transaction = self.database()?.begin_write()?;
-        let durability = if lasting { Durability::Immediate } else { Durability::None };
-        transaction.set_durability(durability).map_err(redb::Error::from)?;
+        let transaction = begin(self.database()?, lasting)?;
         write(&transaction, &self.working, &reached)?;
         let added = self.scans.write(&transaction, &self.working.touched.scans)?;
         if lasting {
@@ -329,7 +328,7 @@ fn last_of(path: &Path) -> Seq {
 
 /// So that nobody who reads finds a table missing.
 fn create_tables(database: &Database) -> Result<(), StoreError> {
-    let transaction = database.begin_write()?;
+    let transaction = begin_lasting(database)?;
     macro_rules! create {
         ($($table:ident),+) => { $(transaction.open_table(super::tables::$table)?;)+ };
     }

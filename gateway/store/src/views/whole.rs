@@ -10,7 +10,7 @@
 //! Keys of scans are taken as they lie, but for those that were let go since: where a run of them ends must
 //! not change.
 
-use redb::{Durability, ReadableTable as _};
+use redb::ReadableTable as _;
 use rollcall_domain::event::{RecordVersion, UnmatchedScan, UpstreamEvent};
 use rollcall_domain::ids::{Name, RecordId, Seq, SessionId, StudentId};
 use rollcall_domain::moment::Moment;
@@ -24,6 +24,7 @@ use super::scans::{BlockId, RUNS};
 use super::snapshot::Snapshot;
 use super::tables::{DELIVERIES, MEETINGS, META, PARTS, RECENT_SCANS, SCANS, UNMATCHED};
 use super::touched::TouchedSession;
+use crate::begin::begin;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
@@ -182,8 +183,7 @@ impl Restoring<'_> {
     }
 
     fn write_keys(&mut self) -> Result<(), StoreError> {
-        let mut transaction = self.file.database()?.begin_write()?;
-        transaction.set_durability(Durability::None).map_err(redb::Error::from)?;
+        let transaction = begin(self.file.database()?, false)?;
         let (mut blocks, mut recent) =
             (transaction.open_table(SCANS)?, transaction.open_table(RECENT_SCANS)?);
         for item in self.keys.drain(..) {

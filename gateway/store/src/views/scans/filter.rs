@@ -32,12 +32,13 @@ impl Filter {
         self.0.get(scaled(halves.0, self.0.len()))
     }
 
+    /// To be called by one thread at a time, so that it need not pay for what several would.
     pub(super) fn add(&self, key: &[u8; 16]) {
         let halves = halves(key);
         let Some(Block(words)) = self.block(halves) else { return };
         for (word, bit) in bits(halves.1) {
             if let Some(word) = words.get(word) {
-                word.fetch_or(bit, Ordering::Relaxed);
+                word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
             }
         }
     }

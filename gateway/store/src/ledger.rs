@@ -24,7 +24,6 @@ use crate::error::StoreError;
 use crate::events;
 use crate::keys::{Keyring, Keys};
 use crate::overlay::open_unchanged;
-use crate::reading::Now;
 use crate::tables::{EVENTS, PROOF};
 use crate::tail::{self, Record, Tail};
 
@@ -129,9 +128,9 @@ impl Ledger {
     pub(crate) fn settle(folder: &Path, keys: &Keyring) -> Result<(), StoreError> {
         let database = open_unchanged(&file_in(folder))?;
         let ledger = Keys::read(&database, keys)?.ledger();
-        let end = Now::of(database.begin_read()?, Vec::new()).end()?;
+        let lacks = tail::lacks_something(&database, &tail::bytes_in(folder)?, ledger)?;
         drop(database);
-        if tail::lacks_something(&tail::bytes_in(folder)?, end, ledger)? {
+        if lacks {
             let place = Place::from(folder);
             Tail::open(&place, &place.open(CACHE_BYTES, FILE, false)?, ledger)?;
         }
@@ -165,15 +164,15 @@ impl Ledger {
 
     /// Drops the database, which may be unusable after a failure, and opens it anew. One that is not there
     /// any more is not made: it would be an empty one. One that can be read and not written, as on a full
-    /// disk, does not count as open.
-    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
+    /// disk, does not count as open; nor does one that does not go through `known`, up to where it was written.
+    pub(crate) fn reopen(&self, known: Head) -> Result<(), StoreError> {
         let_go(self.put(None));
         self.doubted.store(false, Ordering::Release);
         let database = self.place.open(CACHE_BYTES, FILE, false)?;
         self.keys.check(&database)?;
-        self.tail.open_again(&self.place, &database, self.keys.ledger())?;
+        let lies = self.tail.open_again(&self.place, &database, self.keys.ledger(), known)?;
         prove(&database)?;
-        self.tail.prove(&self.place)?;
+        self.tail.begin_anew(&self.place, lies)?;
         self.put(Some(Arc::new(database)));
         Ok(())
     }

@@ -370,7 +370,7 @@ impl Writer {
 
     /// A commit that was reported as failed may have reached the disk all the same: the disk decides.
     fn reopen(&mut self) -> Result<(), StoreError> {
-        self.ledger.reopen()?;
+        self.ledger.reopen(self.head)?;
         let head = self.ledger.walk(self.head, drop)?;
         // The views read for themselves what was not handed to them.
         self.parts.follower.follow(head, Batch::new());

@@ -20,10 +20,13 @@ const UNFINISHED: &str = "ledger.tail.new";
 
 /// One that is not this ledger's.
 const FOREIGN: &str = "ledger.tail.foreign";
-/// So many of those are kept.
+/// One that could not be read any more, which keeps its places on the disk from being used again. Only the
+/// last is kept: on a disk that goes on failing there would be one after the other.
+const DAMAGED: &str = "ledger.tail.damaged";
+/// So many that are another ledger's are kept.
 const MOST_FOREIGN: usize = 1_000;
 
-pub(super) struct TailFile {
+pub(crate) struct TailFile {
     raw: Box<dyn StorageBackend>,
     length: u64,
     /// Where the next record goes.
@@ -108,15 +111,24 @@ impl TailFile {
 }
 
 /// Gives it another name, under which nobody looks.
-pub(super) fn put_aside(place: &Place) -> Result<PathBuf, StoreError> {
+pub(super) fn put_foreign_aside(place: &Place) -> Result<PathBuf, StoreError> {
     let names = (1..MOST_FOREIGN).map(|number| format!("{FOREIGN}-{number}"));
     for name in std::iter::once(FOREIGN.to_owned()).chain(names) {
         if !place.disk.has(&name).map_err(redb::Error::Io)? {
-            place.disk.rename(FILE, &name).map_err(redb::Error::Io)?;
-            return Ok(place.disk.path(&name));
+            return rename(place, &name);
         }
     }
     Err(redb::Error::Io(io::ErrorKind::AlreadyExists.into()).into())
+}
+
+/// The same with one that is damaged.
+pub(super) fn put_damaged_aside(place: &Place) -> Result<PathBuf, StoreError> {
+    rename(place, DAMAGED)
+}
+
+fn rename(place: &Place, name: &str) -> Result<PathBuf, StoreError> {
+    place.disk.rename(FILE, name).map_err(redb::Error::Io)?;
+    Ok(place.disk.path(name))
 }
 
 /// What lies in a tail.

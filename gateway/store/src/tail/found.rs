@@ -20,6 +20,7 @@ use super::record::{BLOCK, LedgerId, Record};
 use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::events;
+use crate::ledger::Head;
 use crate::reading::Now;
 use crate::tables::EVENTS;
 
@@ -48,8 +49,12 @@ pub(crate) fn is_foreign(bytes: &Bytes, ledger: LedgerId) -> bool {
 }
 
 /// Whether entries lie there that the file, which ends here, does not have.
-pub(crate) fn lacks_something(bytes: &Bytes, end: Seq, ledger: LedgerId) -> Result<bool, StoreError> {
-    Ok(!following(bytes, end, ledger)?.0.is_empty())
+pub(crate) fn lacks_something(
+    database: &Database,
+    bytes: &Bytes,
+    ledger: LedgerId,
+) -> Result<bool, StoreError> {
+    Ok(belonging(bytes, head_of(database)?, ledger)?.is_some_and(|records| !records.is_empty()))
 }
 
 /// From each place where a record may begin, to the end.
@@ -57,31 +62,44 @@ fn starts(bytes: &Bytes) -> impl Iterator<Item = &[u8]> {
     (0..bytes.all.len()).step_by(BLOCK).map(|at| bytes.all.get(at..).unwrap_or_default())
 }
 
-/// Whose a tail is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    Ours,
-    /// Another ledger's, or it follows something else than what is in the file.
-    Foreign,
+/// Where the ledger's file ends.
+pub(super) fn head_of(database: &Database) -> Result<Head, StoreError> {
+    let now = Now::of(database.begin_read()?, Vec::new());
+    let last = now.end()?;
+    Ok(Head { last, chain: now.link_at(last)? })
 }
 
-/// Writes those entries into the file that follow its last one.
-pub(super) fn bring_in(database: &Database, bytes: &Bytes, ledger: LedgerId) -> Result<Whose, StoreError> {
+/// Whether the ledger in a file that ends at `end` is the one that was here, which was at `known`.
+pub(super) fn goes_through(database: &Database, end: Seq, known: Head) -> Result<(), StoreError> {
+    if end < known.last {
+        return Err(StoreError::Lost { seq: known.last.0 });
+    }
+    let link = Now::of(database.begin_read()?, Vec::new()).link_at(known.last)?;
+    if link == known.chain { Ok(()) } else { Err(StoreError::Chain { seq: known.last.0 }) }
+}
+
+/// The records that the file of a ledger lacks, which ends at `head`; nothing if they are another ledger's, or
+/// follow something else.
+pub(super) fn belonging(
+    bytes: &Bytes,
+    head: Head,
+    ledger: LedgerId,
+) -> Result<Option<Vec<Record>>, StoreError> {
     if is_foreign(bytes, ledger) {
-        return Ok(Whose::Foreign);
+        return Ok(None);
     }
-    let now = Now::of(database.begin_read()?, Vec::new());
-    let end = now.end()?;
-    let (records, at) = following(bytes, end, ledger)?;
-    if let Some(first) = records.first()
-        && now.link_at(end)? != *first.before()
-    {
-        return Ok(Whose::Foreign);
+    let (records, at) = following(bytes, head.last, ledger)?;
+    if records.first().is_some_and(|first| *first.before() != head.chain) {
+        return Ok(None);
     }
-    let last = records.last().map_or(end, Record::last);
+    let last = records.last().map_or(head.last, Record::last);
     missing(bytes, at, last)?;
-    write(database, records.iter())?;
-    Ok(Whose::Ours)
+    Ok(Some(records))
+}
+
+/// Writes records into the file that follow its last entry.
+pub(super) fn bring_in(database: &Database, records: &[Record]) -> Result<(), StoreError> {
+    write(database, records.iter())
 }
 
 /// Writes those of records that are known to have been on disk which follow the file's last entry.
@@ -89,14 +107,11 @@ pub(super) fn bring_in_known(database: &Database, records: &[Arc<Record>]) -> Re
     if records.is_empty() {
         return Ok(());
     }
-    let now = Now::of(database.begin_read()?, Vec::new());
-    let end = now.end()?;
+    let end = head_of(database)?;
     let mut following =
-        records.iter().skip_while(|record| record.last() <= end).map(AsRef::as_ref).peekable();
-    let follows = |first: &&Record| {
-        Ok::<_, StoreError>(first.first().0 == end.0 + 1 && now.link_at(end)? == *first.before())
-    };
-    if following.peek().map(follows).transpose()? == Some(true) { write(database, following) } else { Ok(()) }
+        records.iter().skip_while(|record| record.last() <= end.last).map(AsRef::as_ref).peekable();
+    let follows = |first: &&Record| first.first().0 == end.last.0 + 1 && *first.before() == end.chain;
+    if following.peek().is_some_and(follows) { write(database, following) } else { Ok(()) }
 }
 
 /// The records that follow this entry, and where they end.

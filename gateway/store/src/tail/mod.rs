@@ -11,13 +11,15 @@
 //! file, which costs the engine little when there are many; once that is lasting, the next record goes to the
 //! start of the tail again. Which of those that lie there still count is told by their sequences: what the
 //! file has is passed over, what follows it is brought in, and where nothing follows, the tail ends.
+//!
+//! Until it is lasting, memory has the records as well: a failing disk may give them back from neither place.
 
 mod file;
 mod found;
 mod record;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use redb::{Database, WriteTransaction};
@@ -25,8 +27,9 @@ use rollcall_domain::ids::Seq;
 
 use crate::disk::Place;
 use crate::error::StoreError;
+use crate::ledger::Head;
 use file::TailFile;
-use found::{Whose, bring_in, bring_in_known, put};
+use found::{belonging, bring_in, bring_in_known, goes_through, head_of, put};
 pub(crate) use found::{bytes_in, is_broken, is_foreign, lacks_something};
 pub(crate) use record::{LedgerId, Record};
 
@@ -40,9 +43,23 @@ pub(crate) fn file_in(folder: &Path) -> PathBuf {
 
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
-    /// What is not in the ledger's file yet.
-    records: RwLock<Vec<Arc<Record>>>,
+    kept: RwLock<Kept>,
     state: Mutex<State>,
+}
+
+/// What the ledger's file does not have lastingly.
+#[derive(Debug, Default)]
+struct Kept {
+    records: Vec<Arc<Record>>,
+    /// So many of the first were moved into the file, from where a power cut or a failure would take them.
+    moved: usize,
+}
+
+impl Kept {
+    /// What the ledger's file does not have at all.
+    fn unmoved(&self) -> &[Arc<Record>] {
+        self.records.get(self.moved..).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +72,6 @@ struct State {
     bytes: u64,
     /// When it was first asked about what is not in the ledger's file lastingly.
     since: Option<Duration>,
-    /// Something was moved into the ledger's file that a power cut would take from there.
-    volatile: bool,
 }
 
 impl Tail {
@@ -66,42 +81,87 @@ impl Tail {
     /// Entries between the file and the tail are missing, or the disk fails.
     pub(crate) fn open(place: &Place, database: &Database, ledger: LedgerId) -> Result<Self, StoreError> {
         let tail = Tail::default();
-        tail.open_again(place, database, ledger)?;
+        let lies = read(place, head_of(database)?, ledger)?;
+        bring_in(database, lies.following())?;
+        tail.take(place, lies)?;
         Ok(tail)
     }
 
-    /// The same after a failure. What is in memory was on disk, and is brought in whatever became of the tail.
+    /// The same after a failure: what was written up to `known` is brought in whatever became of the tail, for
+    /// memory has what the ledger's file lacks. Neither that nor what lies in the folder is let go before
+    /// [`Tail::begin_anew`].
+    ///
+    /// # Errors
+    /// The file does not go through `known`, so that it is not this ledger's; or the disk fails.
     pub(crate) fn open_again(
         &self,
         place: &Place,
         database: &Database,
         ledger: LedgerId,
-    ) -> Result<(), StoreError> {
+        known: Head,
+    ) -> Result<Lies, StoreError> {
         *self.state() = State::default();
-        bring_in_known(database, &self.since(Seq(0)))?;
-        if let Some(file) = TailFile::open(place)? {
-            let bytes = file.bytes();
-            if bring_in(database, &bytes, ledger)? == Whose::Foreign {
-                drop(file);
-                let aside = file::put_aside(place)?;
+        bring_in_known(database, &self.kept().records)?;
+        let head = head_of(database)?;
+        let lies = read(place, head, ledger);
+        goes_through(database, head.last, known)?;
+        let lies = lies.unwrap_or_else(Lies::Damaged);
+        bring_in(database, lies.following())?;
+        Ok(lies)
+    }
+
+    /// Once the ledger's file has everything lastingly. The next record can be written then: in a new file, if
+    /// the one that is there takes nothing.
+    pub(crate) fn begin_anew(&self, place: &Place, lies: Lies) -> Result<(), StoreError> {
+        self.take(place, lies)?;
+        let mut state = self.state();
+        let wiped = state.file.take().map(|mut file| file.wipe().map(|()| file));
+        let file = match wiped {
+            Some(Ok(file)) => file,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the ledger's tail cannot be written; another one is made");
+                TailFile::make(place)?
+            }
+            None => TailFile::make(place)?,
+        };
+        (state.file, state.used) = (Some(file), false);
+        *self.kept_mut() = Kept::default();
+        Ok(())
+    }
+
+    /// Goes on with what lies in the folder.
+    fn take(&self, place: &Place, lies: Lies) -> Result<(), StoreError> {
+        match lies {
+            Lies::Nothing => {}
+            Lies::Foreign => {
+                let aside = file::put_foreign_aside(place)?;
                 tracing::warn!(aside = %aside.display(), "the tail is of another ledger than the one beside it; it is kept, and left out");
-            } else {
+            }
+            Lies::Damaged(error) => {
+                let aside = file::put_damaged_aside(place)?;
+                tracing::error!(
+                    %error, aside = %aside.display(),
+                    "the ledger's tail is damaged; the ledger has all that was in it, and another tail is made: check the disk"
+                );
+            }
+            Lies::Ours { file, used, .. } => {
                 // One of another length is made anew when something is written.
-                let used = bytes.all.iter().any(|byte| *byte != 0);
                 let file = (file.length() == place.tail_bytes).then_some(file);
                 *self.state() = State { file, used, ..State::default() };
             }
         }
-        self.records.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }
 
     /// Brings what lies in a tail that is only looked at into a file of which nothing is kept.
     pub(crate) fn look(folder: &Path, database: &Database, ledger: LedgerId) -> Result<(), StoreError> {
-        if bring_in(database, &bytes_in(folder)?, ledger)? == Whose::Foreign {
-            tracing::warn!("the tail is of another ledger than the one beside it; it is left out");
+        match belonging(&bytes_in(folder)?, head_of(database)?, ledger)? {
+            Some(following) => bring_in(database, &following),
+            None => {
+                tracing::warn!("the tail is of another ledger than the one beside it; it is left out");
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Takes away what lies in it from before, which must not lie about among what is written next.
@@ -116,31 +176,23 @@ impl Tail {
         Ok(())
     }
 
-    /// Makes sure that the next record can be written: in a new file, if the one that is there takes nothing.
-    pub(crate) fn prove(&self, place: &Place) -> Result<(), StoreError> {
-        let mut state = self.state();
-        let wiped = state.file.take().map(|mut file| file.wipe().map(|()| file));
-        let file = match wiped {
-            Some(Ok(file)) => file,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "the ledger's tail cannot be written; another one is made");
-                TailFile::make(place)?
-            }
-            None => TailFile::make(place)?,
-        };
-        (state.file, state.used) = (Some(file), false);
-        Ok(())
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The records with entries from this sequence on.
+    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept_mut(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records with entries from this sequence on that the ledger's file does not have.
     pub(crate) fn since(&self, from: Seq) -> Vec<Arc<Record>> {
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        let skipped = records.partition_point(|record| record.last() < from);
-        records.get(skipped..).unwrap_or_default().to_vec()
+        let kept = self.kept();
+        let skipped = kept.unmoved().partition_point(|record| record.last() < from);
+        kept.unmoved().get(skipped..).unwrap_or_default().to_vec()
     }
 
     /// Whether a record has room before what is there is moved.
@@ -159,16 +211,16 @@ impl Tail {
         state.file.insert(file).write(&mut record)?;
         state.bytes += record.length();
         drop(state);
-        self.records.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(record));
+        self.kept_mut().records.push(Arc::new(record));
         Ok(())
     }
 
     /// Whether it should be moved now, and, if so, whether lastingly.
     pub(crate) fn is_due(&self, place: &Place, now: Duration) -> Option<bool> {
-        let mut state = self.state();
-        if state.bytes == 0 && !state.volatile {
+        if !self.is_open() {
             return None;
         }
+        let mut state = self.state();
         let since = *state.since.get_or_insert(now);
         match now.saturating_sub(since) >= LASTING {
             true => Some(true),
@@ -178,31 +230,64 @@ impl Tail {
 
     /// Whether the ledger's file lacks something, or would after a power cut.
     pub(crate) fn is_open(&self) -> bool {
-        let state = self.state();
-        state.bytes > 0 || state.volatile
+        !self.kept().records.is_empty()
     }
 
     /// Writes the records into the ledger's file.
     pub(crate) fn put_into(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
-        put(transaction, self.since(Seq(0)).iter().map(AsRef::as_ref))
+        put(transaction, self.kept().unmoved().iter().map(AsRef::as_ref))
     }
 
     /// To be called once that is committed; `lasting` if a power cut does not take it back.
     pub(crate) fn moved(&self, lasting: bool) {
-        self.records.write().unwrap_or_else(PoisonError::into_inner).clear();
         let mut state = self.state();
-        (state.bytes, state.volatile) = (0, !lasting);
+        state.bytes = 0;
+        let mut kept = self.kept_mut();
+        kept.moved = kept.records.len();
         if lasting {
+            *kept = Kept::default();
             state.since = None;
             state.file.iter_mut().for_each(TailFile::start_over);
         }
     }
 }
 
+/// What lies in the folder.
+pub(crate) enum Lies {
+    Nothing,
+    /// Another ledger's.
+    Foreign,
+    /// Something is missing from it, or cannot be read.
+    Damaged(StoreError),
+    Ours {
+        file: TailFile,
+        used: bool,
+        /// What the ledger's file lacks.
+        following: Vec<Record>,
+    },
+}
+
+impl Lies {
+    fn following(&self) -> &[Record] {
+        if let Lies::Ours { following, .. } = self { following } else { &[] }
+    }
+}
+
+/// Reads the tail of a ledger whose file ends at `head`.
+fn read(place: &Place, head: Head, ledger: LedgerId) -> Result<Lies, StoreError> {
+    let Some(file) = TailFile::open(place)? else { return Ok(Lies::Nothing) };
+    let bytes = file.bytes();
+    let used = bytes.all.iter().any(|byte| *byte != 0);
+    Ok(match belonging(&bytes, head, ledger)? {
+        Some(following) => Lies::Ours { file, used, following },
+        None => Lies::Foreign,
+    })
+}
+
 /// A ledger that is made has none yet: one that lies there is another's.
 pub(crate) fn put_foreign_aside(place: &Place) -> Result<(), StoreError> {
     if place.disk.has(file::FILE).map_err(redb::Error::Io)? {
-        file::put_aside(place)?;
+        file::put_foreign_aside(place)?;
     }
     Ok(())
 }

@@ -3,14 +3,15 @@
 //! Promises: at a power cut each write since the last sync is there, is not there, or is torn between
 //! sectors, and each change of length is there or not, by a seeded choice; so are names of files. A cut comes
 //! at any chosen call. A call can fail instead, once, for a while or until told otherwise; a sync that fails
-//! may have lost what it should have written, and the next one says that all is well, as Linux does.
+//! may have lost what it should have written, and the next one says that all is well, as Linux does. Parts of
+//! a file can lie on a bad place of the disk, which another file does not.
 //!
 //! Refuses: being nicer than a disk. Whoever opens a file reads what is on the disk and what is yet to be
 //! written there, not what a failed sync left in memory.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -163,6 +164,16 @@ impl Machine {
         file.changes.clear();
     }
 
+    /// From now on the disk neither gives nor takes this part of the file.
+    pub fn wear_out(&self, name: &str, part: Range<usize>) {
+        self.lock().file(name).bad.push(part);
+    }
+
+    /// The files that there are.
+    pub fn names(&self) -> Vec<String> {
+        self.lock().names.keys().cloned().collect()
+    }
+
     /// How often the file was written to.
     pub fn changes(&self, name: &str) -> u64 {
         self.lock().file(name).changed
@@ -213,6 +224,10 @@ impl State {
     }
 }
 
+fn is_broken() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
 fn power_is_out() -> io::Error {
     io::Error::other("the power is out")
 }
@@ -240,7 +255,7 @@ impl Handle {
         Err(match wrong {
             Wrong::PowerCut => power_is_out(),
             Wrong::Full => io::ErrorKind::StorageFull.into(),
-            Wrong::Broken => io::Error::from_raw_os_error(5),
+            Wrong::Broken => is_broken(),
         })
     }
 }
@@ -254,10 +269,13 @@ impl StorageBackend for Handle {
         let at = usize::try_from(offset).unwrap();
         let read = self.call(
             Call::Read,
-            |file| file.memory.get(at..at + out.len()).map(|bytes| out.copy_from_slice(bytes)),
+            |file| {
+                let bytes = file.memory.get(at..at + out.len());
+                bytes.map(|bytes| file.is_good(at, bytes.len()).then(|| out.copy_from_slice(bytes)))
+            },
             |_, _, _| {},
         )?;
-        read.ok_or(io::ErrorKind::UnexpectedEof.into())
+        read.ok_or(io::ErrorKind::UnexpectedEof)?.ok_or_else(is_broken)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -288,7 +306,7 @@ impl StorageBackend for Handle {
         let at = usize::try_from(offset).unwrap();
         self.call(
             Call::Write,
-            |file| file.change(Change::Write(at, data.to_vec())),
+            |file| file.is_good(at, data.len()).then(|| file.change(Change::Write(at, data.to_vec()))),
             |file, random, wrong| {
                 let written = if wrong == Wrong::PowerCut {
                     data.len() as u64
@@ -297,7 +315,8 @@ impl StorageBackend for Handle {
                 };
                 file.change(Change::Write(at, data[..usize::try_from(written).unwrap()].to_vec()));
             },
-        )
+        )?
+        .ok_or_else(is_broken)
     }
 
     fn close(&self) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! One file of the simulated disk: what is on it, what is only written, and what is read.
 
+use std::ops::Range;
+
 use super::random::Random;
 
 const SECTOR: usize = 512;
@@ -19,6 +21,8 @@ pub struct File {
     pub memory: Vec<u8>,
     pub holder: Option<u64>,
     pub changed: u64,
+    /// Parts of the disk that give and take nothing.
+    pub bad: Vec<Range<usize>>,
 }
 
 impl File {
@@ -40,6 +44,11 @@ impl File {
                 _ => {}
             }
         }
+    }
+
+    /// Whether the disk gives and takes so many bytes there.
+    pub fn is_good(&self, at: usize, length: usize) -> bool {
+        self.bad.iter().all(|bad| at >= bad.end || at + length <= bad.start)
     }
 
     /// Everything gets to the disk.

@@ -9,13 +9,14 @@
 
 mod common;
 
+use std::fs;
 use std::path::Path;
 
 use common::disk::Disk;
-use common::{SESSION, append, append_as, created, open, setting, step, unmatched};
+use common::{SESSION, append, append_as, created, open, register, setting, step, unmatched};
 use rollcall_domain::event::Event;
-use rollcall_domain::ids::Seq;
-use rollcall_store::{Appended, Expect, Failure, Line, Store};
+use rollcall_domain::ids::{Seq, UserId};
+use rollcall_store::{Appended, Credential, Expect, Failure, Line, Store};
 use tempfile::tempdir;
 
 fn events(store: &Store) -> Vec<Event> {
@@ -160,4 +161,31 @@ fn a_ledger_without_any_entry_is_not_gone_on_with() {
         drop(open(folder));
         disk.put_in(folder);
     });
+}
+
+#[test]
+fn the_tail_of_an_older_copy_that_is_there_for_a_while_is_left_alone_and_nothing_is_let_go() {
+    let disk = Disk::new();
+    let store = store_on(&disk);
+    let older = tempdir().unwrap();
+    disk.copy_to(older.path());
+    let tail = || fs::read(older.path().join("ledger.tail")).unwrap();
+    let before = tail();
+    assert!(before.iter().any(|byte| *byte != 0));
+    let secret = Credential::Password { user: UserId(1), hash: "$argon2id$".to_owned() };
+    register(&store, setting("2"), vec![], vec![secret]);
+    // What the file has, without what comes only now, which is in memory.
+    let right = tempdir().unwrap();
+    disk.copy_to(right.path());
+    append(&store, vec![setting("3")]);
+    disk.fail();
+    assert!(failed(&append(&store, vec![setting("x")])));
+    disk.put_in(older.path());
+    for _ in 0..3 {
+        assert!(failed(&append(&store, vec![setting("x")])));
+    }
+    assert!(tail() == before);
+    disk.put_in(right.path());
+    assert_eq!(insist(&store, &setting("4")), [Seq(5)]);
+    assert_eq!(events(&store), [created(), setting("1"), setting("2"), setting("3"), setting("4")]);
 }

@@ -130,8 +130,6 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
     let tail = tail::bytes_in(folder)?;
     let source = Source::new(Held::take(&path)?, tail.all.clone())?;
     let found = scan(&source)?;
-    // The views may have seen what is gone without a trace.
-    let known_last = views::last_in(folder);
     let tables = tables(&source);
     let rows: Vec<_> = keys_in(&tables).collect();
     let (keys, row_of_keys) = Keys::found(&rows, &found.keys, ring)?;
@@ -143,6 +141,8 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
         }
         false => (source, found),
     };
+    // The views may have seen what is gone without a trace.
+    let known_last = views::last_in(folder).max(tail::last_unread(&tail, keys.ledger()));
     let key = |seq| *keys.chain(Seq(seq));
     let begun = begun(&source, &found, &key)?;
     let start = begun.as_ref().map_or(Head::START, Begun::head);

@@ -39,16 +39,17 @@ pub(crate) fn bytes_in(folder: &Path) -> Result<Bytes, StoreError> {
 pub(crate) fn is_broken(folder: &Path) -> bool {
     bytes_in(folder).is_ok_and(|bytes| {
         !bytes.unread.is_empty()
-            || starts(&bytes).any(|start| Record::begins(start) && matches!(Record::read(start), Ok(None)))
+            || starts(&bytes, 0).any(|start| Record::begins(start) && matches!(Record::read(start), Ok(None)))
     })
 }
 
-/// Whether these are records of another ledger.
+/// Whether these are records of another ledger: there is a whole one, and none of this one.
 pub(crate) fn is_foreign(bytes: &Bytes, ledger: LedgerId) -> bool {
-    starts(bytes).any(|start| matches!(Record::read(start), Ok(Some(record)) if !record.is_of(ledger)))
+    !starts(bytes, 0).any(|start| Record::claims(start, ledger))
+        && starts(bytes, 0).any(|start| matches!(Record::read(start), Ok(Some(_)) | Err(_)))
 }
 
-/// Whether entries lie there that the file, which ends here, does not have.
+/// Whether entries lie there that the file does not have.
 pub(crate) fn lacks_something(
     database: &Database,
     bytes: &Bytes,
@@ -57,9 +58,23 @@ pub(crate) fn lacks_something(
     Ok(belonging(bytes, head_of(database)?, ledger)?.is_some_and(|records| !records.is_empty()))
 }
 
-/// From each place where a record may begin, to the end.
-fn starts(bytes: &Bytes) -> impl Iterator<Item = &[u8]> {
-    (0..bytes.all.len()).step_by(BLOCK).map(|at| bytes.all.get(at..).unwrap_or_default())
+/// The last entry of those records of which the disk does not give a part: it was there.
+pub(crate) fn last_unread(bytes: &Bytes, ledger: LedgerId) -> Seq {
+    let places = (0..).step_by(BLOCK).zip(starts(bytes, 0));
+    let extents = places.filter_map(|(at, start)| Some((at, Record::extent(start, ledger)?)));
+    let unread = extents.filter(|(at, (_, length))| is_unread(bytes, *at, *length));
+    unread.map(|(_, (last, _))| last).max().unwrap_or_default()
+}
+
+/// Whether the disk does not give a part of this stretch.
+fn is_unread(bytes: &Bytes, at: usize, length: usize) -> bool {
+    let blocks = at / BLOCK..at.saturating_add(length).div_ceil(BLOCK);
+    bytes.unread.iter().any(|block| blocks.contains(block))
+}
+
+/// From each place from this one on where a record may begin, to the end.
+fn starts(bytes: &Bytes, from: usize) -> impl Iterator<Item = &[u8]> {
+    (from..bytes.all.len()).step_by(BLOCK).map(|at| bytes.all.get(at..).unwrap_or_default())
 }
 
 /// Where the ledger's file ends.
@@ -93,7 +108,7 @@ pub(super) fn belonging(
         return Ok(None);
     }
     let last = records.last().map_or(head.last, Record::last);
-    missing(bytes, at, last)?;
+    missing(bytes, at, last, ledger)?;
     Ok(Some(records))
 }
 
@@ -117,9 +132,10 @@ pub(super) fn bring_in_known(database: &Database, records: &[Arc<Record>]) -> Re
 /// The records that follow this entry, and where they end.
 fn following(bytes: &Bytes, mut end: Seq, ledger: LedgerId) -> Result<(Vec<Record>, usize), StoreError> {
     let (mut records, mut at) = (Vec::new(), 0_usize);
-    while let Some(record) = bytes.all.get(at..).map(Record::read).transpose()?.flatten() {
+    let ours = |at| bytes.all.get(at..).filter(|start| Record::claims(start, ledger));
+    while let Some(record) = ours(at).map(Record::read).transpose()?.flatten() {
         let is_next = record.first().0 == end.0 + 1;
-        if !record.is_of(ledger) || !is_next && record.last() > end {
+        if !is_next && record.last() > end {
             break;
         }
         at = at.saturating_add(usize::try_from(record.length()).unwrap_or(usize::MAX));
@@ -132,15 +148,17 @@ fn following(bytes: &Bytes, mut end: Seq, ledger: LedgerId) -> Result<(Vec<Recor
 }
 
 /// Refuses a tail in which more lay after `last`, which ends at `at`. Each record was on disk before the next
-/// was begun: a later one that is whole tells that this one was, too.
-fn missing(bytes: &Bytes, at: usize, last: Seq) -> Result<(), StoreError> {
-    let rest = || bytes.all.get(at..).unwrap_or_default();
-    let mut more = bytes.unread.contains(&(at / BLOCK));
-    for at in (at..bytes.all.len()).step_by(BLOCK) {
-        let found = Record::read(bytes.all.get(at..).unwrap_or_default())?;
-        more |= found.is_some_and(|record| record.last() > last);
+/// was begun: a later one that is whole tells that this one was, too. What cannot be read may have been.
+fn missing(bytes: &Bytes, at: usize, last: Seq, ledger: LedgerId) -> Result<(), StoreError> {
+    let rest = bytes.all.get(at..).unwrap_or_default();
+    let mut more = match Record::extent(rest, ledger) {
+        Some((its_last, length)) => its_last > last && is_unread(bytes, at, length),
+        None => is_unread(bytes, at, BLOCK),
+    };
+    for start in starts(bytes, at).filter(|start| Record::claims(start, ledger)) {
+        more |= Record::read(start)?.is_some_and(|record| record.last() > last);
     }
-    match more.then(|| Record::first_damaged(rest())) {
+    match more.then(|| Record::first_damaged(rest)) {
         None => Ok(()),
         Some(Some(seq)) => Err(StoreError::Damaged { seq, what: "in ledger.tail" }),
         Some(None) => Err(StoreError::Hole { seq: last.0 + 1 }),
@@ -163,4 +181,92 @@ pub(super) fn put<'r>(
 ) -> Result<(), StoreError> {
     let entries = records.flat_map(|record| record.rows(0));
     events::insert(&mut transaction.open_table(EVENTS)?, entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_domain::event::{Actor, Entry, Event};
+    use rollcall_domain::moment::Moment;
+
+    use super::*;
+    use crate::tail::record::VERSION;
+
+    const OURS: LedgerId = *b"this one";
+    const OTHER: LedgerId = *b"another!";
+    const BEFORE: Head = Head { last: Seq(6), chain: [9; 32] };
+
+    /// A record of one entry after this one, as it lies in the file.
+    fn record(before: &mut Head, ledger: LedgerId, length: usize) -> Vec<u8> {
+        let mut record = Record::after(*before, ledger);
+        let seq = Seq(before.last.0 + 1);
+        let event = Event::SettingChanged { key: "campus.name".to_owned(), value: Some("x".repeat(length)) };
+        let entry = Entry { seq, at: Moment::from_millis(0), by: Actor::Cli, event };
+        let chain = record.push(&[3; 32], &before.chain, &entry).unwrap();
+        *before = Head { last: seq, chain };
+        record.sealed().unwrap().to_vec()
+    }
+
+    fn read(bytes: &Bytes) -> Result<Option<Vec<Seq>>, StoreError> {
+        let records = belonging(bytes, BEFORE, OURS)?;
+        Ok(records.map(|records| records.iter().map(Record::last).collect()))
+    }
+
+    /// A record of one block, and one of three.
+    fn two() -> Vec<u8> {
+        let mut head = BEFORE;
+        [record(&mut head, OURS, 10), record(&mut head, OURS, 9_000)].concat()
+    }
+
+    /// As a disk gives them that does not give this block.
+    fn without(all: &[u8], block: usize) -> Bytes {
+        let mut all = all.to_vec();
+        all.resize(8 * BLOCK, 0);
+        all[block * BLOCK..][..BLOCK].fill(0);
+        Bytes { all, unread: vec![block] }
+    }
+
+    #[test]
+    fn a_last_record_of_which_a_part_cannot_be_read_is_damaged_and_not_passed_over() {
+        for block in 0..8 {
+            let bytes = without(&two(), block);
+            let (found, last) = (read(&bytes), last_unread(&bytes, OURS));
+            match block {
+                0 => assert!(matches!(found, Err(StoreError::Hole { seq: 7 }))),
+                // It is not known what lay there, if anything did.
+                1 | 4 => assert!(matches!(found, Err(StoreError::Hole { .. })), "{block}"),
+                2 | 3 => {
+                    assert!(matches!(found, Err(StoreError::Damaged { seq: 8, .. })), "{block}");
+                    assert_eq!(last, Seq(8));
+                    continue;
+                }
+                _ => assert_eq!(found.unwrap().unwrap(), [Seq(7), Seq(8)]),
+            }
+            assert_eq!(last, Seq(0));
+        }
+    }
+
+    #[test]
+    fn a_part_of_what_lies_about_from_earlier_may_be_unreadable() {
+        let bytes = without(&two(), 2);
+        let before = Head { last: Seq(20), chain: [8; 32] };
+        assert!(belonging(&bytes, before, OURS).unwrap().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_looks_like_a_record_of_another_ledger_within_ours_is_not_believed() {
+        let mut head = Head { last: Seq(90), chain: [7; 32] };
+        let other = record(&mut head, OTHER, 10);
+        let newer = {
+            let mut newer = record(&mut head, OTHER, 10);
+            newer[4] = VERSION + 1;
+            Record::seal_again(&mut newer);
+            newer
+        };
+        for forged in [other, newer] {
+            assert!(is_foreign(&Bytes { all: forged.clone(), unread: vec![] }, OURS));
+            let bytes = Bytes { all: [two(), forged].concat(), unread: vec![] };
+            assert!(!is_foreign(&bytes, OURS));
+            assert_eq!(read(&bytes).unwrap().unwrap(), [Seq(7), Seq(8)]);
+        }
+    }
 }

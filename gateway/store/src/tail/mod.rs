@@ -30,7 +30,7 @@ use crate::error::StoreError;
 use crate::ledger::Head;
 use file::TailFile;
 use found::{belonging, bring_in, bring_in_known, goes_through, head_of, put};
-pub(crate) use found::{bytes_in, is_broken, is_foreign, lacks_something};
+pub(crate) use found::{bytes_in, is_broken, is_foreign, lacks_something, last_unread};
 pub(crate) use record::{LedgerId, Record};
 
 /// How long something may be in the tail alone.

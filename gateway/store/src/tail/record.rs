@@ -8,9 +8,10 @@
 //!    4       1       8     8 LE   4 LE   4 LE     32      8       8      length   to the end of the block
 //! ```
 //!
-//! `ledger` tells whose record it is, `before` is the link of the chain that the first entry follows, `links` a hash of those of the entries, and
-//! the checksum one of all that comes before it; the rest of each entry has its own ([`crate::codec`]). A record
-//! begins where a block does, so that writing one never touches what another was acknowledged for.
+//! `ledger` tells whose record it is, `before` is the link of the chain that the first entry follows, `links` a
+//! hash of those of the entries, and the checksum one of all that comes before it; the rest of each entry has
+//! its own ([`crate::codec`]). A record begins where a block does, so that writing one never touches what
+//! another was acknowledged for.
 
 use std::ops::Range;
 
@@ -22,7 +23,7 @@ use crate::error::StoreError;
 use crate::ledger::Head;
 
 const MAGIC: &[u8; 4] = b"RCT1";
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 const CHECKED: usize = 4 + 1 + 8 + 8 + 4 + 4 + 32 + SUM;
 const HEADER: usize = CHECKED + SUM;
 const SUM: usize = 8;
@@ -71,10 +72,6 @@ impl Record {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
-    }
-
-    pub(crate) fn is_of(&self, ledger: LedgerId) -> bool {
-        self.ledger == ledger
     }
 
     pub(crate) fn first(&self) -> Seq {
@@ -133,6 +130,21 @@ impl Record {
     /// Whether these bytes began as a record.
     pub(crate) fn begins(bytes: &[u8]) -> bool {
         bytes.starts_with(MAGIC)
+    }
+
+    /// Whether these bytes say that they are a record of this ledger. What somebody wrote may lie where a block
+    /// begins, and look like a record of any ledger but this one, for nobody is told its id.
+    pub(crate) fn claims(bytes: &[u8], ledger: LedgerId) -> bool {
+        Self::begins(bytes) && bytes.get(MAGIC.len() + 1..).is_some_and(|rest| rest.starts_with(&ledger))
+    }
+
+    /// The last entry of a record of this ledger that was begun here, and how many bytes it takes, if it still
+    /// tells.
+    pub(crate) fn extent(bytes: &[u8], ledger: LedgerId) -> Option<(Seq, usize)> {
+        let header = Header::read(bytes).ok().flatten().filter(|header| header.ledger == ledger)?;
+        let count = u64::try_from(header.count).ok()?;
+        let last = header.first.checked_add(count)?.checked_sub(1)?;
+        Some((Seq(last), HEADER.checked_add(header.length)?))
     }
 
     /// Of a record that is not whole, the first entry that is not, if the record still tells.
@@ -229,6 +241,15 @@ fn sum(hasher: &blake3::Hasher) -> [u8; SUM] {
 }
 
 #[cfg(test)]
+impl Record {
+    /// Gives bytes that were changed the checksum that they would have.
+    pub(super) fn seal_again(bytes: &mut [u8]) {
+        let sum = checksum(&bytes[..CHECKED]);
+        bytes[CHECKED..HEADER].copy_from_slice(&sum);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use rollcall_domain::event::{Actor, Event};
     use rollcall_domain::moment::Moment;
@@ -257,7 +278,7 @@ mod tests {
             assert_eq!((bytes.len() % BLOCK, u64::try_from(bytes.len()).unwrap()), (0, written.length()));
             let read = Record::read(&bytes).unwrap().unwrap();
             assert_eq!((read.first(), read.last()), (Seq(7), Seq(6 + entries)));
-            assert!(read.is_of(*b"a ledger") && !read.is_of(*b"other!!!"));
+            assert!(Record::claims(&bytes, *b"a ledger") && !Record::claims(&bytes, *b"other!!!"));
             assert_eq!((read.before(), read.length()), (&HEAD.chain, written.length()));
             assert!(read.rows(0).eq(written.rows(7)));
             assert_eq!(read.rows(8).count(), written.rows(7).count() - 1);
@@ -283,8 +304,7 @@ mod tests {
         let mut written = record(1);
         let mut bytes = written.sealed().unwrap().to_vec();
         bytes[4] = VERSION + 1;
-        let sum = checksum(&bytes[..CHECKED]);
-        bytes[CHECKED..HEADER].copy_from_slice(&sum);
+        Record::seal_again(&mut bytes);
         assert!(matches!(Record::read(&bytes), Err(StoreError::Newer { found: 2, known: 1 })));
     }
 }

@@ -21,6 +21,7 @@ mod checkpoint;
 mod chores;
 mod codec;
 mod disk;
+mod ended;
 mod error;
 mod events;
 pub mod evidence;

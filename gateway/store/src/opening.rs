@@ -16,7 +16,7 @@ use crate::keys::Keyring;
 use crate::ledger::{self, Ledger};
 use crate::reserve::Reserve;
 use crate::views::{Views, ViewsFile};
-use crate::{follow, overlay, salvage, tail};
+use crate::{ended, follow, overlay, salvage};
 
 /// Files that are open, and the thread that brings the views forward.
 pub(crate) struct Opened {
@@ -52,17 +52,15 @@ pub(crate) fn open(
     let look = look?;
     // Views of a damaged ledger tell how far it went, if nobody has them open.
     let views = views.ok().filter(|_| look.is_sound());
-    let unclosed = matches!(look, overlay::Look::Unclosed { .. });
+    let unclosed = look == overlay::Look::Unclosed;
     let salvaged = salvage::if_damaged(folder, look, keys, &**clock)?;
-    match start(views) {
-        // Every page is as it was written, and yet an entry is not: salvage leaves that one out. What is
-        // missing at the end of a file that was not closed was in the tail, and may be there in part.
-        Err(error)
-            if salvaged.is_none()
-                && (matches!(error, StoreError::Damaged { .. } | StoreError::Hole { .. })
-                    || matches!(error, StoreError::Short { .. })
-                        && (unclosed || tail::is_broken(folder))) =>
-        {
+    let started = start(views).map_err(|error| match error {
+        StoreError::Short { seq } => ended::why_short(folder, seq, unclosed),
+        other => other,
+    });
+    match started {
+        // Every page is as it was written, and yet an entry is not: salvage leaves that one out.
+        Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) if salvaged.is_none() => {
             salvage::because_of(folder, keys, &**clock, &error.to_string())?;
             start(None)
         }

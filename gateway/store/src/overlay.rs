@@ -15,9 +15,9 @@ use std::collections::btree_map::Entry;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, Database, DatabaseError, StorageBackend};
@@ -30,6 +30,10 @@ const BLOCK: u64 = 4_096;
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 1 << 20;
 
+/// Where the engine notes whether a file was closed, and how.
+const STATE_AT: u64 = 9;
+const UNCLOSED: u8 = 2;
+
 /// What can be said of a file without reading what its rows mean.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -37,10 +41,8 @@ pub(crate) enum Look {
     Absent,
     /// Every page is as it was written.
     Whole,
-    /// It was not closed cleanly. Every page of the last commit is as it was written, or else, if it is said
-    /// to be torn, the engine will go back to the commit before it: that is right after a power cut, for
-    /// nobody was told of it yet, but wrong if a page was damaged later.
-    Unclosed { torn: bool },
+    /// The same, and it was not closed: nobody tells whether it ends where it did.
+    Unclosed,
     /// Pages are not as they were written.
     Damaged(String),
 }
@@ -48,7 +50,7 @@ pub(crate) enum Look {
 impl Look {
     /// Whether the engine can go on from it without leaving anything out.
     pub(crate) fn is_sound(&self) -> bool {
-        matches!(self, Look::Absent | Look::Whole | Look::Unclosed { torn: false })
+        !matches!(self, Look::Damaged(_))
     }
 }
 
@@ -63,24 +65,23 @@ pub(crate) fn look_at(path: &Path) -> Result<Look, StoreError> {
         Ok(found) if found.len() == 0 => return Ok(Look::Absent),
         Ok(_) => {}
     }
+    let unclosed = is_unclosed(path);
     let checked = caught(|| {
-        let torn = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&torn);
         let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES).set_repair_callback(move |repair| {
-            // The engine calls at 0.3 only when it goes back a commit, and at 0.6 once it has looked at all
-            // pages of the one it goes on from.
+        // The engine calls at 0.3 only when it would go back a commit. Ours can be told from one that is
+        // unfinished ([`crate::begin`]), so that there is never a reason to.
+        builder.set_cache_size(CACHE_BYTES).set_repair_callback(|repair| {
             if repair.progress() > 0.1 && repair.progress() < 0.5 {
-                seen.store(true, Ordering::Relaxed);
-            }
-            if repair.progress() > 0.5 {
                 repair.abort();
             }
         });
         match builder.create_with_backend(Overlay::over(path)?) {
-            Err(DatabaseError::RepairAborted) => Ok(Look::Unclosed { torn: torn.load(Ordering::Relaxed) }),
+            Err(DatabaseError::RepairAborted) => {
+                Ok(Look::Damaged("the last commit is not as it was written".to_owned()))
+            }
             Err(error) => Err(opening(path, error)),
             Ok(mut database) => match database.check_integrity() {
+                Ok(true) if unclosed => Ok(Look::Unclosed),
                 Ok(true) => Ok(Look::Whole),
                 Ok(false) => Ok(Look::Damaged("pages are not as they were written".to_owned())),
                 Err(error) => Err(opening(path, error)),
@@ -92,6 +93,13 @@ pub(crate) fn look_at(path: &Path) -> Result<Look, StoreError> {
         Err(error) if error.is_damage() => Ok(Look::Damaged(error.to_string())),
         looked => looked,
     }
+}
+
+/// Whether nobody closed the file since it was opened to be written.
+pub(crate) fn is_unclosed(path: &Path) -> bool {
+    let mut state = [0];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut state, STATE_AT));
+    read.is_ok() && state.iter().all(|state| state & UNCLOSED != 0)
 }
 
 /// Opens the file as it is; what is written is forgotten.

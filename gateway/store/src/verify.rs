@@ -1,9 +1,10 @@
 //! Is everything still as it was written?
 //!
 //! Promises: every entry of the ledger is looked at, and the first that is damaged, missing or not the one
-//! that was written is named; every page of the file is looked at; what the ledger lost earlier is named;
-//! the views are compared, row by row and as far as they are, with views made anew; of what is looked at in
-//! a real folder nothing is changed; an open store goes on meanwhile, and its writer waits for nothing.
+//! that was written is named, also beyond the end if the views have seen it; every page of the file is looked
+//! at; what the ledger lost earlier is named; the views are compared, row by row and as far as they are, with
+//! views made anew; of what is looked at in a real folder nothing is changed; an open store goes on meanwhile,
+//! and its writer waits for nothing.
 //!
 //! Refuses: mending. Views that differ are made anew by deleting their file, damaged ones by the next start;
 //! a ledger is salvaged.
@@ -18,6 +19,7 @@ use rollcall_domain::ids::Seq;
 use crate::caught::{caught, let_go};
 use crate::checkpoint::{self, Forgotten};
 use crate::disk::Place;
+use crate::ended;
 use crate::error::StoreError;
 use crate::gaps::Gap;
 use crate::keys::Keyring;
@@ -92,7 +94,7 @@ fn look(
     let open = || Ledger::open_unchanged(folder, keys);
     let path = file_in(folder);
     match look_at(&path)? {
-        Look::Whole | Look::Unclosed { .. } => caught(|| walk(&open()?, place, scratch, each)),
+        Look::Whole | Look::Unclosed => caught(|| walk(&open()?, place, scratch, each)),
         Look::Absent => Err(StoreError::opening(path, redb::Error::Io(io::ErrorKind::NotFound.into()))),
         // Pages are damaged; which entries they hold is told, if any entry can still be reached.
         Look::Damaged(what) => match caught(|| walk(&open()?, place, None, each)) {
@@ -109,6 +111,9 @@ fn walk(
     each: &mut dyn FnMut(Entry),
 ) -> Result<Verified, StoreError> {
     let end = ledger.walk(Head::START, each)?;
+    if let Some(folder) = place.disk.folder() {
+        ended::check(folder, end.last)?;
+    }
     let gaps = ledger.gaps()?;
     let forgotten = checkpoint::check(ledger)?;
     let difference = match scratch {

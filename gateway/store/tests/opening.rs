@@ -74,6 +74,7 @@ fn a_ledger_that_ends_before_what_the_views_have_seen_is_not_gone_on_with() {
     let (error, line) = refusal(folder.path());
     assert!(matches!(error, StoreError::Short { seq: 2 }), "{line}");
     assert!(line.contains("delete views.redb"), "{line}");
+    assert!(matches!(verify(folder.path(), KEY, None), Err(StoreError::Short { seq: 2 })));
     fs::remove_file(folder.path().join("views.redb")).unwrap();
     assert_eq!(open(folder.path()).last(), Seq(1));
 }

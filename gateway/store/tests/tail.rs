@@ -123,6 +123,8 @@ fn the_last_entry_of_the_tail_is_missed_if_the_views_had_seen_it() {
     assert_eq!(open(torn.path()).last(), Seq(3));
     // Those that were closed have seen it.
     fs::copy(folder.path().join("views.redb"), left.path().join("views.redb")).unwrap();
+    let found = verify(left.path(), KEY, None).unwrap_err();
+    assert!(matches!(found, StoreError::Damaged { seq: 4, .. }), "{found}");
     let store = open(left.path());
     assert!(matches!(store.gaps().unwrap()[..], [Gap { first: Seq(4), last: Seq(4), .. }]));
     let next = append(&store, vec![setting("5")]);
@@ -194,6 +196,8 @@ fn a_block_that_came_back_as_zeros_is_named_if_the_views_had_seen_what_was_in_it
     drop(store);
     fs::copy(folder.path().join("views.redb"), left.path().join("views.redb")).unwrap();
     fs::write(left.path().join("ledger.tail"), vec![0; 8 << 20]).unwrap();
+    let found = verify(left.path(), KEY, None).unwrap_err();
+    assert!(matches!(found, StoreError::Damaged { seq: 3, .. }), "{found}");
     let store = open(left.path());
     assert!(matches!(store.gaps().unwrap()[..], [Gap { first: Seq(3), last: Seq(3), .. }]));
 }

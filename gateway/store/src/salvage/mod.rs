@@ -72,21 +72,9 @@ pub(crate) fn if_damaged(
     clock: &dyn Clock,
 ) -> Result<Option<Salvaged>, StoreError> {
     match look {
-        Look::Absent | Look::Whole | Look::Unclosed { torn: false } => {
+        Look::Absent | Look::Whole | Look::Unclosed => {
             views::forget_put_aside(folder).map_err(redb::Error::Io)?;
             Ok(None)
-        }
-        // A commit that was cut short was never answered, and the views have seen nothing of it.
-        Look::Unclosed { torn: true } => {
-            let end = match Ledger::open_unchanged(folder, keys).and_then(|ledger| ledger.end()) {
-                Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) => {
-                    return because_of(folder, keys, clock, &error.to_string()).map(Some);
-                }
-                end => end?,
-            };
-            let seen = views::last_in(folder);
-            let what = format!("it ends at entry {end}, and the views have seen {seen}");
-            if seen > end { because_of(folder, keys, clock, &what).map(Some) } else { Ok(None) }
         }
         Look::Damaged(what) => because_of(folder, keys, clock, &what).map(Some),
     }

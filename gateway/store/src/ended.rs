@@ -1,0 +1,36 @@
+//! Is the end of a ledger the end that it had?
+//!
+//! Promises: whoever starts from a ledger in a real folder, verifies it or backs it up comes to the same answer.
+//!
+//! Refuses: looking at what lies before the end; that the chain does.
+
+use std::path::Path;
+
+use rollcall_domain::ids::Seq;
+
+use crate::error::StoreError;
+use crate::ledger::file_in;
+use crate::{overlay, tail, views};
+
+/// Checks that nobody remembers more of the ledger in this folder than what ends here, which nobody has open
+/// and nobody has opened since.
+///
+/// # Errors
+/// The views have seen more.
+pub(crate) fn check(folder: &Path, end: Seq) -> Result<(), StoreError> {
+    if views::last_in(folder) <= end {
+        return Ok(());
+    }
+    Err(why_short(folder, end.0 + 1, overlay::is_unclosed(&file_in(folder))))
+}
+
+/// Why a ledger has no entry `seq`, which the views have seen; `unclosed` tells what its file was before anybody
+/// opened it. What is missing at the end of one that was not closed was in the tail, and may be there in part;
+/// one that was closed is another, an older one.
+pub(crate) fn why_short(folder: &Path, seq: u64, unclosed: bool) -> StoreError {
+    if unclosed || tail::is_broken(folder) {
+        StoreError::Damaged { seq, what: "it was at the end, and is not there any more" }
+    } else {
+        StoreError::Short { seq }
+    }
+}

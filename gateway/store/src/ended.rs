@@ -1,6 +1,7 @@
 //! Is the end of a ledger the end that it had?
 //!
-//! Promises: whoever starts from a ledger in a real folder, verifies it or backs it up comes to the same answer.
+//! Promises: whoever starts from a ledger in a real folder, verifies it or backs it up comes to the same answer;
+//! no ledger is begun where one was that is gone.
 //!
 //! Refuses: looking at what lies before the end; that the chain does.
 
@@ -8,8 +9,9 @@ use std::path::Path;
 
 use rollcall_domain::ids::Seq;
 
+use crate::disk::Place;
 use crate::error::StoreError;
-use crate::ledger::file_in;
+use crate::ledger::{FILE, file_in};
 use crate::{overlay, tail, views};
 
 /// Checks that nobody remembers more of the ledger in this folder than what ends here, which nobody has open
@@ -22,6 +24,22 @@ pub(crate) fn check(folder: &Path, end: Seq) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(why_short(folder, end.0 + 1, overlay::is_unclosed(&file_in(folder))))
+}
+
+/// Checks that nothing in this place, which has no ledger, tells of one that had entries.
+///
+/// # Errors
+/// Something does; it is left as it is.
+pub(crate) fn may_begin(place: &Place) -> Result<(), StoreError> {
+    let seen = place.disk.folder().map(views::last_in).unwrap_or_default();
+    let beside = if seen > Seq(0) {
+        "views.redb"
+    } else if tail::has_entries(place)? {
+        tail::FILE
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Gone { path: place.disk.path(FILE), beside: place.disk.path(beside) })
 }
 
 /// Why a ledger has no entry `seq`, which the views have seen; `unclosed` tells what its file was before anybody

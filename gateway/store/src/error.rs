@@ -45,6 +45,10 @@ pub enum StoreError {
     Hole { seq: u64 },
     #[error("the ledger ends before entry {seq}, which was in it: bring the file back that was there")]
     Lost { seq: u64 },
+    #[error(
+        "{path} is gone, and {beside} tells that it had entries: bring the file back that was there, or restore a backup; to begin an empty ledger, move {beside} somewhere else"
+    )]
+    Gone { path: PathBuf, beside: PathBuf },
     #[error("the backup {path} cannot be made or used: {what}")]
     Backup { path: PathBuf, what: String },
     #[error(

@@ -31,7 +31,7 @@ use crate::tail::{self, Record, Tail};
 const CACHE_BYTES: usize = 8 << 20;
 /// What a disk that refused has to take before it is trusted again.
 const PROOF_BYTES: usize = 1 << 20;
-const FILE: &str = "ledger.redb";
+pub(crate) const FILE: &str = "ledger.redb";
 /// A new ledger, until it is one.
 const UNFINISHED: &str = "ledger.redb.new";
 

@@ -1,7 +1,8 @@
 //! Opening the ledger and the views together.
 //!
 //! Promises: what is opened is whole, and the views are at the ledger's end if there is room for them; of a
-//! damaged ledger in a real folder a new one is made of all that is intact.
+//! damaged ledger in a real folder a new one is made of all that is intact; none is begun in place of one that
+//! is gone.
 //!
 //! Refuses: opening the evidence, which nobody has to wait for.
 
@@ -33,6 +34,9 @@ pub(crate) fn open(
     reserve: &Arc<Reserve>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Opened, StoreError> {
+    if !place.disk.has(ledger::FILE).map_err(redb::Error::Io)? {
+        ended::may_begin(place)?;
+    }
     let start = |views: Option<Result<ViewsFile, StoreError>>| {
         let ledger = Arc::new(Ledger::open(place, keys)?);
         let views = views.unwrap_or_else(|| ViewsFile::find(place));

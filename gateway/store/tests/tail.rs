@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use common::damage::{PAGE, at_one_moment, in_memory, ledger};
-use common::{KEY, append, at, open, register, setting, wait_for};
+use common::{KEY, append, at, open, refusal, register, setting, wait_for};
 use rollcall_domain::event::Event;
 use rollcall_domain::ids::{Seq, UserId};
 use rollcall_store::{Appended, Credential, Gap, Overwrite, Store, StoreError, backup, restore, verify};
@@ -232,4 +232,30 @@ fn what_is_damaged_in_the_ledger_and_still_in_the_tail_is_not_lost() {
     fs::write(&file, bytes).unwrap();
     let store = open(folder.path());
     assert_eq!((store.gaps().unwrap().len(), values(&store).len()), (0, 40));
+}
+
+#[test]
+fn no_ledger_is_begun_where_one_is_gone_that_had_entries() {
+    let folder = killed_after(3);
+    fs::remove_file(ledger(folder.path())).unwrap();
+    let files =
+        |of: &[&str]| of.iter().map(|file| fs::read(folder.path().join(file)).unwrap()).collect::<Vec<_>>();
+    let mut beside = vec!["views.redb", "ledger.tail"];
+    while let Some(next) = beside.first().copied() {
+        let before = files(&beside);
+        let error = refusal(folder.path(), KEY);
+        assert!(matches!(&error, StoreError::Gone { beside, .. } if beside.ends_with(next)), "{error}");
+        assert!(files(&beside) == before && !ledger(folder.path()).exists());
+        fs::remove_file(folder.path().join(next)).unwrap();
+        beside.remove(0);
+    }
+    assert_eq!(open(folder.path()).last(), Seq(0));
+}
+
+#[test]
+fn a_tail_without_its_ledger_and_without_an_entry_is_kept() {
+    let folder = in_memory();
+    fs::write(folder.path().join("ledger.tail"), [7; 3 * PAGE]).unwrap();
+    append(&open(folder.path()), vec![setting("1")]);
+    assert!(fs::read(folder.path().join("ledger.tail.foreign")).unwrap() == [7; 3 * PAGE]);
 }

@@ -154,4 +154,9 @@ impl Bytes {
         }
         bytes
     }
+
+    /// Whether nothing was ever written there, or it was wiped.
+    pub(super) fn is_blank(&self) -> bool {
+        self.unread.is_empty() && self.all.iter().all(|byte| *byte == 0)
+    }
 }

@@ -45,8 +45,12 @@ pub(crate) fn is_broken(folder: &Path) -> bool {
 
 /// Whether these are records of another ledger: there is a whole one, and none of this one.
 pub(crate) fn is_foreign(bytes: &Bytes, ledger: LedgerId) -> bool {
-    !starts(bytes, 0).any(|start| Record::claims(start, ledger))
-        && starts(bytes, 0).any(|start| matches!(Record::read(start), Ok(Some(_)) | Err(_)))
+    !starts(bytes, 0).any(|start| Record::claims(start, ledger)) && has_record(bytes)
+}
+
+/// Whether a record lies there, whosever it is.
+pub(super) fn has_record(bytes: &Bytes) -> bool {
+    starts(bytes, 0).any(|start| matches!(Record::read(start), Ok(Some(_)) | Err(_)))
 }
 
 /// Whether entries lie there that the file does not have.

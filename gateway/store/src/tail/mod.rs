@@ -28,6 +28,7 @@ use rollcall_domain::ids::Seq;
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::Head;
+pub(crate) use file::FILE;
 use file::TailFile;
 use found::{belonging, bring_in, bring_in_known, goes_through, head_of, put};
 pub(crate) use found::{bytes_in, is_broken, is_foreign, lacks_something, last_unread};
@@ -277,17 +278,27 @@ impl Lies {
 fn read(place: &Place, head: Head, ledger: LedgerId) -> Result<Lies, StoreError> {
     let Some(file) = TailFile::open(place)? else { return Ok(Lies::Nothing) };
     let bytes = file.bytes();
-    let used = bytes.all.iter().any(|byte| *byte != 0);
+    let used = !bytes.is_blank();
     Ok(match belonging(&bytes, head, ledger)? {
         Some(following) => Lies::Ours { file, used, following },
         None => Lies::Foreign,
     })
 }
 
-/// A ledger that is made has none yet: one that lies there is another's.
+/// Whether entries lie in a tail, whosever they are.
+pub(crate) fn has_entries(place: &Place) -> Result<bool, StoreError> {
+    Ok(TailFile::open(place)?.is_some_and(|file| found::has_record(&file.bytes())))
+}
+
+/// A ledger that is made, or brought back, has none yet: one that lies there is another's.
 pub(crate) fn put_foreign_aside(place: &Place) -> Result<(), StoreError> {
-    if place.disk.has(file::FILE).map_err(redb::Error::Io)? {
-        file::put_foreign_aside(place)?;
+    let is_something = match TailFile::open(place) {
+        Ok(file) => file.is_some_and(|file| !file.bytes().is_blank()),
+        Err(_) => true,
+    };
+    if is_something {
+        let aside = file::put_foreign_aside(place)?;
+        tracing::warn!(aside = %aside.display(), "there was a tail without its ledger; it is kept, and left out");
     }
     Ok(())
 }

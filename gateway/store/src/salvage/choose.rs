@@ -6,10 +6,13 @@
 //! Refuses: anything, if the key proves nothing: it is then not this ledger's, or nothing of it is left.
 //!
 //! Two different entries can claim one sequence: a commit that failed leaves what it wrote lying about, and
-//! what was written in its place came later. So of two that both follow, the later one is taken.
+//! what was written in its place came later. So of two that both follow, the one is taken from which the ledger
+//! goes on for longer than a commit takes, whatever the clock was set to meanwhile; if there is none yet, the one
+//! that goes on to the latest time.
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
@@ -18,6 +21,9 @@ use crate::codec::{self, Chain, Decoded};
 use crate::error::StoreError;
 use crate::gaps::{Gap, GapRow};
 use crate::ledger::Head;
+
+/// The times of what one commit brings lie within this.
+const COMMIT: SignedDuration = SignedDuration::from_secs(2);
 
 /// An entry of the new ledger.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +49,20 @@ struct Read {
     found: Found,
     bytes: Vec<u8>,
     decoded: Decoded,
+}
+
+/// What goes on from a candidate.
+struct Way<'r> {
+    read: &'r Read,
+    /// The links that it has come to; none once nothing goes on.
+    ends: Vec<Chain>,
+    last_at: Moment,
+}
+
+impl Way<'_> {
+    fn is_longer_than_a_commit(&self) -> bool {
+        self.last_at.since(self.read.decoded.entry.at).abs() > COMMIT
+    }
 }
 
 struct Choice<'a> {
@@ -173,8 +193,8 @@ impl Choice<'_> {
         candidates: &'r [Read],
         head: &Chain,
     ) -> Result<Option<(&'r Read, Chain, bool)>, StoreError> {
-        let follows = |read: &&Read| self.follows(read, head);
-        if let Some(read) = candidates.iter().filter(follows).max_by_key(|read| read.decoded.entry.at) {
+        let follow = candidates.iter().filter(|read| self.follows(read, head)).collect();
+        if let Some(read) = self.acknowledged(follow)? {
             return Ok(Some((read, read.decoded.chain, false)));
         }
         // Perhaps only its own link is damaged. Then the one after it follows the link it should have.
@@ -193,7 +213,7 @@ impl Choice<'_> {
     /// Nothing of what claims this sequence follows what was taken last. If the ledger goes on from it, one
     /// of the two is false, and nobody can tell which: neither is taken.
     fn contradiction(&mut self, seq: u64, candidates: &[Read]) -> Result<(), StoreError> {
-        if self.goes_on(seq, candidates)?.is_some()
+        if !self.that_go_on(seq, candidates)?.is_empty()
             && let Some(dropped) = self.kept.pop()
         {
             self.next = dropped.found.seq;
@@ -202,15 +222,44 @@ impl Choice<'_> {
         Ok(())
     }
 
-    /// A candidate from which the ledger goes on.
-    fn goes_on<'r>(&self, seq: u64, candidates: &'r [Read]) -> Result<Option<&'r Read>, StoreError> {
+    /// The candidates from which the ledger goes on.
+    fn that_go_on<'r>(&self, seq: u64, candidates: &'r [Read]) -> Result<Vec<&'r Read>, StoreError> {
         let after = self.group(seq + 1)?;
-        Ok(candidates.iter().find(|read| after.iter().any(|after| self.follows(after, &read.decoded.chain))))
+        let goes_on = |read: &&Read| after.iter().any(|after| self.follows(after, &read.decoded.chain));
+        Ok(candidates.iter().filter(goes_on).collect())
     }
 
     fn likeliest<'r>(&self, seq: u64, candidates: &'r [Read]) -> Result<Option<&'r Read>, StoreError> {
-        let latest = || candidates.iter().max_by_key(|read| read.decoded.entry.at);
-        Ok(self.goes_on(seq, candidates)?.or_else(latest))
+        let go_on = self.that_go_on(seq, candidates)?;
+        self.acknowledged(if go_on.is_empty() { candidates.iter().collect() } else { go_on })
+    }
+
+    /// Of candidates for one sequence, the one that was not left by a commit that failed.
+    fn acknowledged<'r>(&self, candidates: Vec<&'r Read>) -> Result<Option<&'r Read>, StoreError> {
+        let mut ways: Vec<Way<'r>> = Vec::new();
+        for read in candidates {
+            // Copies of the same entry are one.
+            if !ways.iter().any(|way| way.read.bytes == read.bytes) {
+                ways.push(Way { read, ends: vec![read.decoded.chain], last_at: read.decoded.entry.at });
+            }
+        }
+        let mut next = ways.first().map_or(0, |way| way.read.found.seq);
+        while ways.len() > 1 && ways.iter().any(|way| !way.ends.is_empty()) {
+            next += 1;
+            let after = self.group(next)?;
+            for way in &mut ways {
+                let on = after.iter().filter(|after| way.ends.iter().any(|end| self.follows(after, end)));
+                let on: Vec<_> = on.collect();
+                way.last_at = on.iter().map(|read| read.decoded.entry.at).max().unwrap_or(way.last_at);
+                way.ends = on.iter().map(|read| read.decoded.chain).collect();
+                way.ends.sort_unstable();
+                way.ends.dedup();
+            }
+            if let Some(way) = ways.iter().find(|way| way.is_longer_than_a_commit()) {
+                return Ok(Some(way.read));
+            }
+        }
+        Ok(ways.into_iter().max_by_key(|way| way.last_at).map(|way| way.read))
     }
 
     /// The last sequence beyond what was taken that was written after it: its link is damaged, so it cannot
@@ -373,6 +422,20 @@ mod tests {
         let after = run(4, 5, 100, "b", &all[2].0);
         let expected = [named(1..=3, "a"), named(4..=5, "b")].concat();
         assert_eq!(values(&[&all, &failed, &after]), (expected, vec![]));
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_taken_although_the_clock_was_set_back_after_a_commit_that_failed() {
+        let all = run(1, 3, 50_000, "a", &GENESIS);
+        let failed = run(4, 9, 90_000, "failed", &all[2].0);
+        let first = run(4, 5, 10_000, "b", &all[2].0);
+        let later = run(6, 7, 13_000, "b", &first[1].0);
+        let expected =
+            |first, gaps: &[_]| ([named(1..=first, "a"), named(4..=7, "b")].concat(), gaps.to_vec());
+        assert_eq!(values(&[&all, &failed, &first, &later]), expected(3, &[]));
+        assert_eq!(values(&[&all, &first, &failed, &first, &later]), expected(3, &[]));
+        // Also if what comes before is gone.
+        assert_eq!(values(&[&all[..2], &failed, &first, &later]), expected(2, &[(3, 3)]));
     }
 
     #[test]

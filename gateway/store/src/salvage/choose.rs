@@ -10,7 +10,7 @@
 //! goes on for longer than a commit takes, whatever the clock was set to meanwhile; if there is none yet, the one
 //! that goes on to the latest time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use rollcall_domain::ids::Seq;
@@ -80,6 +80,32 @@ struct Choice<'a> {
     start: Head,
     /// How many entries the chain led to.
     proven: usize,
+    left_out: LeftOut,
+}
+
+/// Entries in whose place another was taken, and what goes on from them.
+#[derive(Default)]
+struct LeftOut {
+    links: BTreeSet<Chain>,
+    /// Those of the sequence that was looked at last.
+    seq: u64,
+    ends: Vec<Chain>,
+}
+
+impl LeftOut {
+    fn add(&mut self, seq: u64, links: impl Iterator<Item = Chain>) {
+        if self.seq != seq {
+            (self.seq, self.ends) = (seq, Vec::new());
+        }
+        for link in links.filter(|link| self.links.insert(*link)) {
+            self.ends.push(link);
+        }
+    }
+
+    /// What goes on from what was left out before this sequence.
+    fn before(&self, seq: u64) -> &[Chain] {
+        if self.seq + 1 == seq { &self.ends } else { &[] }
+    }
 }
 
 /// `start` is where the ledger begins; nothing before is taken. `known_last` is a sequence that the ledger had,
@@ -98,7 +124,8 @@ pub(crate) fn choose(
     }
     let (entries, kept) = (scan.entries.as_slice(), Vec::new());
     let (head, next) = (Some(start.chain), start.last.0 + 1);
-    let mut choice = Choice { key, source, entries, known, kept, head, next, start, proven: 0 };
+    let left_out = LeftOut::default();
+    let mut choice = Choice { key, source, entries, known, kept, head, next, start, proven: 0, left_out };
     for group in entries.chunk_by(|one, other| one.seq == other.seq) {
         choice.take(group)?;
     }
@@ -141,7 +168,10 @@ impl Choice<'_> {
         let Some(seq) = group.first().map(|found| found.seq).filter(|seq| *seq >= self.next) else {
             return Ok(());
         };
-        let candidates = self.read_all(group)?;
+        let candidates = self.without_left_out(seq, self.read_all(group)?);
+        if candidates.is_empty() {
+            return Ok(());
+        }
         let resumed = self.over_known_gaps(seq, &candidates);
         if seq != self.next {
             self.head = None;
@@ -153,16 +183,28 @@ impl Choice<'_> {
         };
         if let Some((read, chain, mended)) = proven {
             self.proven += 1;
-            self.keep(Kept { found: read.found, chain, mended });
+            self.keep(Kept { found: read.found, chain, mended }, &candidates);
         } else if self.head.is_some() {
             self.contradiction(seq, &candidates)?;
         } else if let Some(read) = self.likeliest(seq, &candidates)? {
-            self.keep(Kept { found: read.found, chain: read.decoded.chain, mended: false });
+            let kept = Kept { found: read.found, chain: read.decoded.chain, mended: false };
+            self.keep(kept, &candidates);
         }
         Ok(())
     }
 
-    fn keep(&mut self, kept: Kept) {
+    /// Without what goes on from something that was not taken.
+    fn without_left_out(&mut self, seq: u64, candidates: Vec<Read>) -> Vec<Read> {
+        let before = self.left_out.before(seq);
+        let goes_on = |read: &Read| before.iter().any(|before| self.follows(read, before));
+        let (out, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(goes_on);
+        self.left_out.add(seq, out.into_iter().map(|read| read.decoded.chain));
+        rest
+    }
+
+    fn keep(&mut self, kept: Kept, instead_of: &[Read]) {
+        let links = instead_of.iter().map(|read| read.decoded.chain);
+        self.left_out.add(kept.found.seq, links.filter(|link| *link != kept.chain));
         self.head = Some(kept.chain);
         self.next = kept.found.seq + 1;
         self.kept.push(kept);
@@ -270,7 +312,8 @@ impl Choice<'_> {
         let start = self.entries.partition_point(|found| found.seq < self.next);
         let mut end = 0;
         for found in self.entries.get(start..).unwrap_or_default() {
-            if self.read(found)?.decoded.entry.at > last_at {
+            let decoded = self.read(found)?.decoded;
+            if decoded.entry.at > last_at && !self.left_out.links.contains(&decoded.chain) {
                 end = found.seq;
             }
         }

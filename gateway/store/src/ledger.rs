@@ -23,7 +23,7 @@ use crate::disk::Place;
 use crate::error::StoreError;
 use crate::events;
 use crate::keys::{Keyring, Keys};
-use crate::overlay::open_unchanged;
+use crate::overlay::{Look, look_at, open_unchanged};
 use crate::tables::{EVENTS, PROOF};
 use crate::tail::{self, Record, Tail};
 
@@ -124,9 +124,17 @@ impl Ledger {
         Self::open_only(folder, keys, || Place::from(folder).open(CACHE_BYTES, file, false))
     }
 
-    /// Makes the file in a real folder the whole ledger, if something lies in its tail alone.
+    /// Makes the file in a real folder the whole ledger, if something lies in its tail alone. What is damaged is
+    /// left as it is: the engine would write to it while it opens it.
+    ///
+    /// # Errors
+    /// File or tail is damaged, or somebody has it.
     pub(crate) fn settle(folder: &Path, keys: &Keyring) -> Result<(), StoreError> {
-        let database = open_unchanged(&file_in(folder))?;
+        let path = file_in(folder);
+        if let Look::Damaged(what) = look_at(&path)? {
+            return Err(StoreError::Broken { path, what });
+        }
+        let database = open_unchanged(&path)?;
         let ledger = Keys::read(&database, keys)?.ledger();
         let lacks = tail::lacks_something(&database, &tail::bytes_in(folder)?, ledger)?;
         drop(database);

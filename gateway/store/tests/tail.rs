@@ -259,3 +259,28 @@ fn a_tail_without_its_ledger_and_without_an_entry_is_kept() {
     append(&open(folder.path()), vec![setting("1")]);
     assert!(fs::read(folder.path().join("ledger.tail.foreign")).unwrap() == [7; 3 * PAGE]);
 }
+
+#[test]
+fn what_is_damaged_is_set_aside_as_it_is() {
+    for in_the_tail in [true, false] {
+        let folder = killed_after(3);
+        if in_the_tail {
+            damage(folder.path(), 0, 110);
+        } else {
+            let mut bytes = fs::read(ledger(folder.path())).unwrap();
+            for page in bytes.chunks_mut(PAGE).filter(|page| page.windows(4).any(|four| four == b"RCL1")) {
+                page[100..140].fill(0xFF);
+            }
+            fs::write(ledger(folder.path()), bytes).unwrap();
+        }
+        let before = (fs::read(ledger(folder.path())).unwrap(), tail(folder.path()));
+        let (new, kept) = (in_memory(), in_memory());
+        append(&open(new.path()), vec![setting("new")]);
+        let file = kept.path().join("b");
+        backup(new.path(), KEY, &file, at()).unwrap();
+        let restored = restore(&file, folder.path(), Some(&KEY.into()), Overwrite::SetAside, at()).unwrap();
+        let aside = restored.set_aside.unwrap();
+        assert!((fs::read(&aside).unwrap(), fs::read(aside.with_extension("tail")).unwrap()) == before);
+        assert_eq!(values(&open(folder.path())), ["new"]);
+    }
+}

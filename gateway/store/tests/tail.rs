@@ -12,7 +12,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::damage::{PAGE, at_one_moment, in_memory, ledger};
+use common::damage::{PAGE, at_one_moment, fill, in_memory, ledger, many};
 use common::{KEY, append, at, open, refusal, register, setting, wait_for};
 use rollcall_domain::event::Event;
 use rollcall_domain::ids::{Seq, UserId};
@@ -263,12 +263,18 @@ fn a_tail_without_its_ledger_and_without_an_entry_is_kept() {
 #[test]
 fn what_is_damaged_is_set_aside_as_it_is() {
     for in_the_tail in [true, false] {
-        let folder = killed_after(3);
+        let before = in_memory();
+        fill(before.path(), &many(300));
+        let store = open(before.path());
+        (1..=3).for_each(|number| drop(append(&store, vec![setting(&number.to_string())])));
+        let folder = killed(&store, before.path());
         if in_the_tail {
             damage(folder.path(), 0, 110);
         } else {
+            // But for the last entry, which is looked at first.
             let mut bytes = fs::read(ledger(folder.path())).unwrap();
-            for page in bytes.chunks_mut(PAGE).filter(|page| page.windows(4).any(|four| four == b"RCL1")) {
+            let has = |page: &[u8], what: &[u8]| page.windows(what.len()).any(|bytes| bytes == what);
+            for page in bytes.chunks_mut(PAGE).filter(|page| has(page, b"RCL1") && !has(page, b"300:")) {
                 page[100..140].fill(0xFF);
             }
             fs::write(ledger(folder.path()), bytes).unwrap();

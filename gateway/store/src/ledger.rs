@@ -47,7 +47,11 @@ pub(crate) struct Ledger {
     up: watch::Sender<State>,
     /// The last sequence on disk.
     last: AtomicU64,
+    /// When the writer turned to the disk, in milliseconds, if it waits for it; [`IDLE`] if not.
+    busy_since: AtomicU64,
 }
+
+const IDLE: u64 = u64::MAX;
 
 /// Whether appends are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +166,8 @@ impl Ledger {
     fn of(place: Place, keys: Keys, database: Database) -> Self {
         let database = RwLock::new(Some(Arc::new(database)));
         let (tail, up, last) = (Tail::default(), watch::Sender::new(State::Up), AtomicU64::new(0));
-        Ledger { place, keys, database, tail, doubted: AtomicBool::new(false), up, last }
+        let (doubted, busy_since) = (AtomicBool::new(false), AtomicU64::new(IDLE));
+        Ledger { place, keys, database, tail, doubted, up, last, busy_since }
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -271,6 +276,20 @@ impl Ledger {
     pub(crate) async fn until_down(&self) {
         // The sender lives in `self`, so there is always an end to wait for.
         self.up.subscribe().wait_for(|up| *up != State::Up).await.ok();
+    }
+
+    /// The writer turns to the disk at this moment, or, with nothing, is done with it.
+    pub(crate) fn set_busy(&self, since: Option<Duration>) {
+        let millis = since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(IDLE);
+        self.busy_since.store(millis, Ordering::Release);
+    }
+
+    /// How long the writer has waited for the disk.
+    pub(crate) fn busy_for(&self, now: Duration) -> Duration {
+        match self.busy_since.load(Ordering::Acquire) {
+            IDLE => Duration::ZERO,
+            since => now.saturating_sub(Duration::from_millis(since)),
+        }
     }
 
     pub(crate) fn set_last(&self, last: Seq) {

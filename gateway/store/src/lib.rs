@@ -56,6 +56,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rollcall_domain::code::Pseudonyms;
 use rollcall_domain::event::Entry;
@@ -85,6 +86,9 @@ pub use upgrade::Upgrade;
 pub use verify::{Verified, verify, verify_at, verify_each};
 pub use views::{Progress, Stuck, Views};
 pub use writer::{Commit, OnCommit};
+
+/// How long a disk may take before it is said not to answer.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// The open store. Dropping it closes it.
 pub struct Store {
@@ -328,6 +332,15 @@ impl HealthSource for Store {
 
     /// Asks the disk for room, too: it may have filled up since the last append.
     fn health(&self) -> Health {
+        // First, for such a disk may not tell of its room either.
+        let silent = self.ledger.busy_for(self.clock.monotonic());
+        if silent >= SILENT {
+            let seconds = silent.as_secs();
+            let reason = format!(
+                "the disk has not answered for {seconds} seconds, and nothing is acknowledged until it does: check the disk"
+            );
+            return Health::Down { reason };
+        }
         if let Some(reason) = self.reserve.lack() {
             return Health::Down { reason };
         }

@@ -179,7 +179,7 @@ impl Writer {
     /// Moves the tail into the ledger's file. What it holds is on disk whatever comes of it.
     fn move_tail(&mut self, lasting: bool) {
         if self.is_ready()
-            && let Err(error) = caught(|| self.ledger.move_tail(lasting))
+            && let Err(error) = self.at_the_disk(|writer| writer.ledger.move_tail(lasting))
         {
             if self.said.may_say(self.parts.clock.monotonic()) {
                 tracing::error!(%error, "the end of the ledger cannot be moved into its file: check the disk");
@@ -205,12 +205,10 @@ impl Writer {
         if !self.is_ready() {
             return;
         }
-        let (ledger, chores) = (&*self.ledger, &*self.parts.chores);
-        let done = if chores.are_wanted() {
-            caught(|| chores.step(ledger, &mut self.sweep))
-        } else {
-            caught(|| self.reseal.step(ledger))
-        };
+        let done = self.at_the_disk(|writer| match writer.parts.chores.are_wanted() {
+            true => writer.parts.chores.step(&writer.ledger, &mut writer.sweep),
+            false => writer.reseal.step(&writer.ledger),
+        });
         match done {
             Ok(()) => self.reseal_after = Duration::ZERO,
             Err(error) => {
@@ -225,6 +223,17 @@ impl Writer {
                 self.doubt();
             }
         }
+    }
+
+    /// While it is, everybody can see for how long.
+    fn at_the_disk<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.ledger.set_busy(Some(self.parts.clock.monotonic()));
+        let done = caught(|| work(self));
+        self.ledger.set_busy(None);
+        done
     }
 
     /// What is in memory may not be what is on disk.
@@ -253,7 +262,7 @@ impl Writer {
             return fail(batch);
         }
         let began = self.parts.clock.monotonic();
-        match caught(|| self.write(&mut batch)) {
+        match self.at_the_disk(|writer| writer.write(&mut batch)) {
             Ok(answers) => {
                 let took = self.parts.clock.monotonic().saturating_sub(began);
                 self.tell(batch, answers, took);
@@ -355,7 +364,7 @@ impl Writer {
 
     /// Opens the file anew and goes on from what is on disk.
     fn recover(&mut self) {
-        match caught(|| self.reopen()) {
+        match self.at_the_disk(Self::reopen) {
             Ok(()) => {
                 self.sound = true;
                 self.said = Said::default();

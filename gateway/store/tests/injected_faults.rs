@@ -351,3 +351,25 @@ fn a_ledger_that_turns_to_garbage_while_in_use_acknowledges_nothing_and_answers_
         store.close();
     }
 }
+
+#[test]
+fn a_disk_that_does_not_answer_is_told_of_while_it_does_not() {
+    let machine = Machine::new(1);
+    let store = open(&machine);
+    assert!(committed(&append(&store, vec![setting("1")])));
+    let down = || match store.health() {
+        Health::Down { reason } => reason.contains("the disk has not answered for"),
+        _ => false,
+    };
+    // However long nobody asks anything of it.
+    assert!((0..1_000).all(|_| !down()));
+    let held = machine.hold_syncs();
+    let answer = queue(&store, vec![setting("2")], None, None);
+    while !down() {
+        std::thread::yield_now();
+    }
+    assert!(answer.try_recv().is_err());
+    drop(held);
+    assert!(committed(&answer.recv().unwrap()));
+    assert!(!down());
+}

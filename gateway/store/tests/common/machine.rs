@@ -76,7 +76,7 @@ struct State {
 
 /// The machine that the disk is in; clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Machine(Arc<Mutex<State>>);
+pub struct Machine(Arc<Mutex<State>>, Arc<Mutex<()>>);
 
 #[derive(Debug)]
 struct Handle {
@@ -94,7 +94,7 @@ impl Machine {
         let (life, made, free, forgetful) = (0, 0, u64::MAX, false);
         let state =
             State { random, files, names, names_before, faults, life, on: true, made, free, forgetful };
-        Machine(Arc::new(Mutex::new(state)))
+        Machine(Arc::new(Mutex::new(state)), Arc::default())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,6 +162,11 @@ impl Machine {
             bytes.iter_mut().skip(from).for_each(|byte| *byte = random.draw().to_le_bytes()[0]);
         }
         file.changes.clear();
+    }
+
+    /// No sync ends before what is returned is dropped.
+    pub fn hold_syncs(&self) -> MutexGuard<'_, ()> {
+        self.1.lock().unwrap()
     }
 
     /// From now on the disk neither gives nor takes this part of the file.
@@ -293,6 +298,7 @@ impl StorageBackend for Handle {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        drop(self.machine.hold_syncs());
         self.call(Call::Sync, File::sync, |file, random, wrong| {
             // Either it can be tried again, or what did not get there is taken for written.
             if wrong != Wrong::PowerCut && random.chance(70) {

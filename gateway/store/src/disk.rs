@@ -1,10 +1,11 @@
 //! Where the files lie.
 //!
-//! Promises: the store does everything that it does to a disk through here, so that its tests can cut the
-//! power of one that is made of memory, or let it fail; what is read after opening is what the disk has, not
-//! what is left in memory of writes that it refused.
+//! Promises: whatever a running store does to its ledger, its tail and its views goes through here, so that its
+//! tests can cut the power of a disk that is made of memory, or let it fail; what is read after opening is what
+//! the disk has, not what is left in memory of writes that it refused.
 //!
-//! Refuses: knowing what is in the files.
+//! Refuses: knowing what is in the files; evidence, and what is done to a whole folder at once, as backups,
+//! restores, salvage and changes of a format are: those go by the paths of a real one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

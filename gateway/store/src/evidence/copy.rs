@@ -44,7 +44,7 @@ pub(crate) fn look_at_closed<T>(
     match look_at(path)? {
         Look::Absent => return Ok(None),
         Look::Damaged(what) => return Err(StoreError::Broken { path: path.to_owned(), what }),
-        Look::Whole | Look::Unclosed { .. } => {}
+        Look::Whole | Look::Unclosed => {}
     }
     caught(|| {
         let database = open_unchanged(path)?;

@@ -289,7 +289,7 @@ fn look(place: &Place) -> Result<bool, StoreError> {
     match look_at(&path)? {
         Look::Damaged(what) => Err(StoreError::Broken { path, what }),
         Look::Absent => Ok(false),
-        Look::Whole | Look::Unclosed { .. } => Ok(true),
+        Look::Whole | Look::Unclosed => Ok(true),
     }
 }
 

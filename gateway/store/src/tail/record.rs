@@ -124,6 +124,8 @@ impl Record {
             place.copy_from_slice(&header);
         }
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
+        // It may stay in memory for as long as it lies in the file.
+        self.bytes.shrink_to_fit();
         Ok(&self.bytes)
     }
 

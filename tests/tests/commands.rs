@@ -262,7 +262,7 @@ fn root_makes_nothing_in_another_users_folder_and_asks_its_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn verify_names_the_entry_with_a_flipped_bit() {
+async fn verify_and_backup_name_the_entry_with_a_flipped_bit() {
     let campus = Campus::new();
     let gateway = start(&campus);
     let ids = scan(&campus, 2).await;
@@ -282,8 +282,11 @@ async fn verify_names_the_entry_with_a_flipped_bit() {
         bytes[at] ^= 1;
     }
     fs::write(&ledger, bytes).unwrap();
-    let said = refused(&campus, "verify", 1);
-    assert!(said.contains(&format!("entry {} of the ledger is damaged", row["seq"])), "{said}");
+    for line in ["verify", &format!("backup {BACKUP}")] {
+        let said = refused(&campus, line, 1);
+        assert!(said.contains(&format!("entry {} of the ledger is damaged", row["seq"])), "{said}");
+    }
+    assert!(!campus.folder.path().join(BACKUP).exists());
 }
 
 #[test]

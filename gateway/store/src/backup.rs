@@ -2,7 +2,8 @@
 //!
 //! Promises: a backup is the ledger, its row of keys and its register as they were at one moment, and, if
 //! asked for, the evidence as it was right after; the writer is not held up; the file has its name only when
-//! it is complete and on disk; it can be checked whole.
+//! it is complete and on disk; it can be checked whole; the chain is walked on the way, so that a ledger that
+//! is damaged has no backup that nobody could bring back.
 //!
 //! Refuses: overwriting; the views, which are made anew; leaving evidence out that was asked for and cannot
 //! be read. Bringing back is [`mod@crate::restore`]'s.
@@ -25,10 +26,12 @@ use crate::error::StoreError;
 use crate::evidence::tables::each_copied;
 use crate::evidence::{self, Evidence};
 use crate::keys::Keyring;
-use crate::ledger::Ledger;
+use crate::ledger::{Head, Ledger, file_in};
+use crate::overlay::{Look, look_at};
 use crate::reading::Now;
 use crate::salvage::{remove_if_there, sync_folder};
 use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
+use crate::{checkpoint, codec};
 
 /// After so many bytes the backup is brought to disk, so that the ledger's commits never wait for more.
 const SYNC_AFTER: usize = 1 << 20;
@@ -62,7 +65,7 @@ pub struct Backup {
 /// Backs up the ledger in `folder`, which no gateway may have open.
 ///
 /// # Errors
-/// The ledger cannot be read, or the file cannot be written, or is there already.
+/// The ledger is damaged or cannot be read, or the file cannot be written, or is there already.
 pub fn backup(
     folder: &Path,
     keys: impl Into<Keyring>,
@@ -85,8 +88,18 @@ pub fn backup_with(
 ) -> Result<Backup, StoreError> {
     let path = folder.join(EVIDENCE);
     let evidence = (extent == Extent::WithEvidence).then_some(Source::Closed(&path));
-    let ledger = Ledger::open_unchanged(folder, &keys.into())?;
+    let ledger = open_whole(folder, &keys.into())?;
     of(&ledger, evidence, target, at, &mut |_| ControlFlow::Continue(()))
+}
+
+/// Of a file with damaged pages the entry is named that lies on one, if any can still be reached.
+fn open_whole(folder: &Path, keys: &Keyring) -> Result<Ledger, StoreError> {
+    let path = file_in(folder);
+    let Look::Damaged(what) = look_at(&path)? else { return Ledger::open_unchanged(folder, keys) };
+    match caught(|| Ledger::open_unchanged(folder, keys)?.walk(Head::START, drop)) {
+        Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) => Err(error),
+        _ => Err(StoreError::Broken { path, what }),
+    }
 }
 
 /// Is told how many bytes are on disk, again and again, and may end the work.
@@ -121,7 +134,7 @@ pub(crate) fn of(
     }
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let file = Paced { file: options.map_err(writing)?, unsynced: 0, synced: 0, watch };
-    let backup = caught(|| write(ledger, evidence, file, at, &writing));
+    let backup = ledger.noted(caught(|| write(ledger, evidence, file, at, &writing)));
     let named = backup.and_then(|backup| {
         give_name(&part, target).map_err(writing)?;
         sync_folder(
@@ -157,10 +170,11 @@ fn write(
     let header = Header::new(at, last, ledger.keys.root());
     let version = if evidence.is_some() { WITH_EVIDENCE } else { PLAIN };
     let mut out = Writer::begin(file, version, &header, ledger.keys.root()).map_err(writing)?;
-    let entries = copy_entries(&now, &mut out, writing)?;
+    let entries = copy_entries(ledger, &now, &mut out, writing)?;
     copy_out(read, GAPS, "", &mut out, writing)?;
-    copy_out(read, CHECKPOINT, "", &mut out, writing)?;
-    copy_out(read, CHECKPOINT_AGAIN, "", &mut out, writing)?;
+    for copy in [CHECKPOINT, CHECKPOINT_AGAIN] {
+        copy_checkpoint(read, copy.name(), &mut out, writing)?;
+    }
     copy_out(read, KEYS, "", &mut out, writing)?;
     let mut rows = 0;
     macro_rules! copy {
@@ -194,20 +208,50 @@ fn write_evidence(
     }
 }
 
+/// Each as it was written, once the chain has led to it.
 fn copy_entries(
+    ledger: &Ledger,
     now: &Now,
     out: &mut Writer<Paced<'_>>,
     writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<u64, StoreError> {
-    let mut count = 0;
-    now.rows(Seq(0), usize::MAX, |seq, bytes| {
+    let (mut count, start, last) = (0, now.start()?.last, now.end()?);
+    let mut put = |seq: Seq, bytes: &[u8]| {
         if count == 0 {
             out.table(EVENTS.name()).map_err(writing)?;
         }
         count += 1;
-        out.row(&seq.to_le_bytes(), bytes).map_err(writing)
-    })?;
-    Ok(count)
+        out.row(&seq.0.to_le_bytes(), bytes).map_err(writing)
+    };
+    // Those that are forgotten and still there: by them it is known that texts may have to go, too. The chain
+    // does not lead to them, and a damaged one could hide what comes behind it.
+    let forgotten = now.rows(Seq(0), usize::MAX, |seq, bytes| match Seq(seq) {
+        seq if seq > start => Err(StoreError::Ended),
+        seq if codec::decode(seq.0, bytes).is_ok() => put(seq, bytes),
+        _ => Ok(()),
+    });
+    match forgotten {
+        Err(StoreError::Ended) => {}
+        through => through?,
+    }
+    let end = ledger.walk_now(now, Head::START, usize::MAX, |entry, bytes| put(entry.seq, bytes))?;
+    if end.last == last { Ok(count) } else { Err(StoreError::Lost { seq: last.0 }) }
+}
+
+/// Each part from whichever copy of it is whole.
+fn copy_checkpoint(
+    read: &ReadTransaction,
+    table: &str,
+    out: &mut Writer<Paced<'_>>,
+    writing: &impl Fn(io::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let mut is_first = true;
+    checkpoint::rows(read, |key, bytes| {
+        if std::mem::take(&mut is_first) {
+            out.table(table).map_err(writing)?;
+        }
+        out.row(<(u64, u32) as Value>::as_bytes(&key).as_ref(), bytes).map_err(writing)
+    })
 }
 
 fn copy_out<K: Key + 'static, V: Value + 'static>(

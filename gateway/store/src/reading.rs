@@ -165,17 +165,23 @@ impl Ledger {
         &self,
         head: Head,
         most: usize,
-        each: impl FnMut(Entry),
+        mut each: impl FnMut(Entry),
     ) -> Result<Head, StoreError> {
-        self.read(head.last, |now| self.walk_now(now, head, most, each))
+        self.read(head.last, |now| {
+            self.walk_now(now, head, most, |entry, _bytes| {
+                each(entry);
+                Ok(())
+            })
+        })
     }
 
-    fn walk_now(
+    /// The same of one moment, and hands out what was written, too.
+    pub(crate) fn walk_now(
         &self,
         now: &Now,
         mut head: Head,
         most: usize,
-        mut each: impl FnMut(Entry),
+        mut each: impl FnMut(Entry, &[u8]) -> Result<(), StoreError>,
     ) -> Result<Head, StoreError> {
         let start = self.proven_start(now)?;
         if head == Head::START {
@@ -188,8 +194,7 @@ impl Ledger {
         now.rows(Seq(head.last.0 + 1), most, |seq, bytes| {
             let decoded = self.step(&gaps, head, seq, bytes)?;
             head = Head { last: Seq(seq), chain: decoded.chain };
-            each(decoded.entry);
-            Ok(())
+            each(decoded.entry, bytes)
         })?;
         // Entries may have been lost from the end.
         while let Some(row) = gaps.get(&(head.last.0 + 1)).filter(|row| row.chain().is_some()) {

@@ -132,12 +132,33 @@ fn items(
     row: &Row,
     mut each: impl FnMut(Item) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let (tables, last) = (Tables::open(read)?, row.head.last);
+    let last = row.head.last;
+    parts(read, row, |_number, bytes| frame::items(last, bytes)?.into_iter().try_for_each(&mut each))
+}
+
+/// Hands out the checkpoint's row, and each of its parts, from whichever copy is whole.
+pub(crate) fn rows(
+    read: &ReadTransaction,
+    mut each: impl FnMut((u64, u32), &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let Some(row) = latest(read)? else { return Ok(()) };
+    let last = row.head.last.0;
+    each((last, ROW), &row.bytes())?;
+    parts(read, &row, |number, bytes| each((last, number), bytes))
+}
+
+/// Hands out every part, and ends with an error if they are not those that were written.
+fn parts(
+    read: &ReadTransaction,
+    row: &Row,
+    mut each: impl FnMut(u32, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let tables = Tables::open(read)?;
     let mut hasher = blake3::Hasher::new();
     for number in 1..=row.parts {
         let bytes = tables.part(row, number)?;
         hasher.update(&bytes);
-        frame::items(last, &bytes)?.into_iter().try_for_each(&mut each)?;
+        each(number, &bytes)?;
     }
     if *hasher.finalize().as_bytes() == row.hash {
         Ok(())

@@ -73,6 +73,41 @@ fn a_restore_is_not_undone_by_what_was_half_changed_before_it() {
 }
 
 #[test]
+fn a_restore_that_failed_half_way_says_so_and_is_completed_by_the_next_start() {
+    let campus = Campus::new();
+    let (folder, data) = (campus.folder.path(), campus.folder.path().join("data"));
+    once(folder);
+    let said = |arguments: &[&str], code: i32| {
+        let output = rollcall(folder, &[arguments, &CONFIG].concat()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), said.lines().count()),
+            (Some(code), usize::from(code > 0)),
+            "{said}"
+        );
+        said
+    };
+    said(&["backup", "copy", "--with-evidence"], 0);
+    // It cannot be taken away, which is needed right before the ledger is replaced.
+    fs::remove_file(data.join("views.redb")).unwrap();
+    fs::create_dir_all(data.join("views.redb/x")).unwrap();
+    let failed = said(&["restore", "copy", "--force"], 1);
+    assert!(failed.contains("it was under way: the next start completes it, or restore again"), "{failed}");
+    for line in [["backup", "another"].as_slice(), &["verify"], &["export", "ledger", "--format", "csv"]] {
+        let refused = said(line, 3);
+        assert!(
+            refused.contains("a restore was cut short; start the gateway, which completes it"),
+            "{refused}"
+        );
+    }
+    fs::remove_dir_all(data.join("views.redb")).unwrap();
+    let log = once(folder);
+    assert!(log.contains("a restore was cut short; it is completed, and what was there is kept"), "{log}");
+    assert!(verify(folder));
+    assert!(!once(folder).contains("cut short"));
+}
+
+#[test]
 fn a_ledger_goes_on_under_a_new_key_when_the_one_it_replaces_is_named() {
     let campus = Campus::new();
     let folder = campus.folder.path();

@@ -27,9 +27,9 @@ use crate::evidence::tables::each_copied;
 use crate::evidence::{self, Evidence};
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
+use crate::names::{remove_if_there, sync_folder};
 use crate::overlay::{Look, look_at};
 use crate::reading::Now;
-use crate::salvage::{remove_if_there, sync_folder};
 use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
 use crate::{checkpoint, codec};
 

@@ -31,6 +31,7 @@ mod gaps;
 mod index;
 mod keys;
 mod ledger;
+mod names;
 mod opening;
 mod overlay;
 mod queue;
@@ -129,6 +130,7 @@ impl Store {
         let opening::Opened { ledger, views, follower, following } =
             opening::open(&place, &keys, &reserve, &clock)?;
         scratch::remove(&place)?;
+        place.disk.folder().into_iter().for_each(restore::clear_unfinished);
         let chores = Arc::<chores::Chores>::default();
         let parts = writer::Parts {
             views: views.clone(),

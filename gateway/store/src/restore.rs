@@ -1,7 +1,8 @@
 //! Backups, brought back.
 //!
 //! Promises: what is brought back is checked whole, against its own checksums, its seal and the chain, before
-//! anything in the data folder is touched, and what was there is kept under another name.
+//! anything in the data folder is touched, and what was there is kept under another name; where more than the
+//! ledger's file has to take another's place, one that is cut short is marked, and the next start completes it.
 //!
 //! Refuses: overwriting without being told to; a backup that is damaged, of a newer version, or of another
 //! key. Evidence stays as it is unless the backup holds some.
@@ -20,10 +21,11 @@ use crate::events;
 use crate::evidence;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
-use crate::overlay::Held;
-use crate::salvage::{remove_if_there, set_aside, sync_folder};
+use crate::names::{clear_away, keep_aside, remove_if_there, sync_folder};
+use crate::overlay::{Held, look_at};
 use crate::tables::{EVENTS, each_of_register};
-use crate::{tail, upgrade};
+use crate::upgrade::Upgrade;
+use crate::{salvage, tail, upgrade};
 
 /// Rows written in one transaction.
 const AT_ONCE: u64 = 50_000;
@@ -46,6 +48,8 @@ pub struct Restored {
     pub backup: Backup,
     /// Where the ledger is now that was there before.
     pub set_aside: Option<PathBuf>,
+    /// Where its tail is now; the two belong together.
+    pub tail_set_aside: Option<PathBuf>,
     /// The same of the evidence, if the backup brought other.
     pub evidence_set_aside: Option<PathBuf>,
 }
@@ -54,7 +58,8 @@ pub struct Restored {
 ///
 /// # Errors
 /// There is no key, or not this one; the backup is not whole; a ledger is there and may not be replaced, or
-/// somebody has it; or the new one cannot be written. The ledger is then as it was.
+/// somebody has it; or the new one cannot be written. The ledger is then as it was, unless
+/// [`Upgrade::unfinished`] tells of a restore.
 pub fn restore(
     path: &Path,
     folder: &Path,
@@ -72,42 +77,85 @@ pub fn restore(
             return Err(StoreError::IsThere { path: path.clone() });
         }
     }
-    // What is set aside is to be whole by itself, if that is possible; else its tail is needed, too.
-    if is_there && let Err(error) = caught(|| Ledger::settle(folder, keys)) {
-        if matches!(error, StoreError::InUse { .. }) {
-            return Err(error);
-        }
-        tracing::warn!(%error, "the ledger that is replaced may not be whole without its tail, which is kept beside it");
-    }
+    let unfinished = Upgrade::unfinished(folder)?;
+    let is_whole = !is_there || settle(folder, keys)?;
     // Nobody may go on writing to what is set aside.
     let held = is_there.then(|| Held::take(&ledger)).transpose()?;
-    let (new, new_evidence) = (folder.join(UNFINISHED), folder.join(UNFINISHED_EVIDENCE));
-    let clear = || remove_if_there(&new).and_then(|()| remove_if_there(&new_evidence));
-    clear()?;
-    if let Err(error) = make(path, folder, keys, &backup) {
-        clear()?;
-        return Err(error);
+    for file in unfinished_in(folder) {
+        remove_if_there(&file)?;
     }
-    // What was half changed is not there any more, and must not be undone over what is brought back.
-    upgrade::forget(folder)?;
-    let set_aside = is_there.then(|| set_aside(&ledger, "replaced", at)).transpose()?;
-    match &set_aside {
+    let several = unfinished.is_some() || backup.evidence.is_some() || !is_whole;
+    let restored = make(path, folder, keys, &backup).and_then(|()| {
+        let set_aside = is_there.then(|| keep_aside(&ledger, "replaced", at)).transpose()?;
+        if several {
+            upgrade::will_restore(folder, path, unfinished.as_ref())?;
+        }
+        let (tail_set_aside, evidence_set_aside) =
+            put_in_place(folder, set_aside.as_deref(), backup.evidence.is_some())?;
+        Ok(Restored { backup, set_aside, tail_set_aside, evidence_set_aside })
+    });
+    if restored.is_err() {
+        unfinished_in(folder).iter().for_each(|file| clear_away(file));
+    }
+    let restored = restored?;
+    if several {
+        upgrade::forget(folder)?;
+    }
+    drop(held);
+    Ok(restored)
+}
+
+/// Makes what is set aside whole by itself; tells whether it is, for else its tail is needed, too. Into a file
+/// with damaged pages nothing is written: what lies in it is what can be salvaged.
+fn settle(folder: &Path, keys: &Keyring) -> Result<bool, StoreError> {
+    let settled = match look_at(&file_in(folder)) {
+        Ok(look) if look.is_sound() => caught(|| Ledger::settle(folder, keys)).map(|()| true),
+        looked => looked.map(|_damaged| false),
+    };
+    match settled {
+        Err(error @ StoreError::InUse { .. }) => Err(error),
+        settled => Ok(settled.unwrap_or(false) || !tail::file_in(folder).exists()),
+    }
+}
+
+/// Gives what was made its names; tells where the tail and the evidence are now that were there. Whoever cuts
+/// this short between the ledger and the rest finds a mark that says so.
+fn put_in_place(
+    folder: &Path,
+    set_aside: Option<&Path>,
+    with_evidence: bool,
+) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
+    // It goes first: of an earlier end of the same ledger it would be taken for the continuation.
+    let tail = match set_aside {
         Some(ledger) => tail::set_aside(folder, ledger)?,
         None => tail::put_foreign_aside(&Place::from(folder))?,
-    }
+    };
     // They have followed another ledger, perhaps further.
     remove_if_there(&folder.join("views.redb"))?;
     // The names before this one stay, or this one does not come.
     sync_folder(folder)?;
-    fs::rename(&new, &ledger).map_err(redb::Error::Io)?;
+    let [new, new_evidence] = unfinished_in(folder);
+    fs::rename(&new, file_in(folder)).map_err(redb::Error::Io)?;
     sync_folder(folder)?;
-    let evidence_set_aside = other_evidence.then(|| evidence::set_aside(&evidence)).transpose()?;
-    if backup.evidence.is_some() {
-        fs::rename(&new_evidence, &evidence).map_err(redb::Error::Io)?;
-        sync_folder(folder)?;
+    if !with_evidence {
+        return Ok((tail, None));
     }
-    drop(held);
-    Ok(Restored { backup, set_aside, evidence_set_aside })
+    let evidence = folder.join(EVIDENCE);
+    let evidence_set_aside = evidence.exists().then(|| evidence::set_aside(&evidence)).transpose()?;
+    fs::rename(&new_evidence, &evidence).map_err(redb::Error::Io)?;
+    sync_folder(folder)?;
+    Ok((tail, evidence_set_aside))
+}
+
+/// Takes away what one that was cut short has left, and the same of a salvage and of a mark.
+pub(crate) fn clear_unfinished(folder: &Path) {
+    unfinished_in(folder).iter().for_each(|file| clear_away(file));
+    [salvage::UNFINISHED, upgrade::UNFINISHED].iter().for_each(|name| clear_away(&folder.join(name)));
+}
+
+/// What lies in a folder while a backup is brought back, and stays there if that is cut short.
+pub(crate) fn unfinished_in(folder: &Path) -> [PathBuf; 2] {
+    [UNFINISHED, UNFINISHED_EVIDENCE].map(|name| folder.join(name))
 }
 
 /// Makes a ledger of a backup, and evidence if there is some in it, and checks them.

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use rollcall_config::{Environment, Loaded, Settings, load, reason};
 use rollcall_domain::moment::Moment;
+use rollcall_store::Upgrade;
 
 use super::export::{Style, Wanted};
 use super::screen::{Screen, cannot_print};
-use super::{Source, carry_out};
+use super::{Source, carry_out, trouble};
 use crate::cli::{Export, Place};
 use crate::clock::RealClock;
 use crate::control::{self, Compared, Lost, Report, Request, Trouble};
@@ -128,6 +129,20 @@ fn anothers(folder: &Path) -> Trouble {
     ))
 }
 
+/// A ledger that is half changed, or half restored, is none that anything could be said of.
+fn is_through(folder: &Path) -> Result<(), Trouble> {
+    let unfinished = Upgrade::unfinished(folder).map_err(|error| trouble(&error))?;
+    unfinished.map_or(Ok(()), |Upgrade { is_restore, .. }| {
+        let (what, becomes) = match is_restore {
+            true => ("a restore", "completes"),
+            false => ("a change of the stored format", "undoes"),
+        };
+        Err(Trouble::at_start(format!(
+            "{what} was cut short; start the gateway, which {becomes} it, then try again"
+        )))
+    })
+}
+
 pub(super) fn print(text: &str) -> Result<(), Trouble> {
     output::print(text).map_err(|error| cannot_print(&error))
 }
@@ -152,6 +167,7 @@ fn ask(
     let report = match taken {
         Taken::Held(held) => control::ask(&held, &request, &mut screen),
         Taken::Free(folder) => {
+            is_through(folder.path())?;
             let keys = keys::of_ledger(store, folder.path())?;
             let source = Source::Closed { folder: folder.path(), keys: &keys };
             carry_out(&request, &source, &RealClock::new(), &mut screen)

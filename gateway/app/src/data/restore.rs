@@ -2,7 +2,7 @@
 //!
 //! Promises: what is there is replaced only if that was said, and kept under another name; a gateway that has
 //! the folder is left alone; where the sealing key is missing, it says where it should be; what fails leaves
-//! everything as it was.
+//! everything as it was, or says that the next start completes it.
 //!
 //! Refuses: working on another user's folder, or making one for another user's key: the gateway could not
 //! read what is made.
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rollcall_config::{Environment, settings};
 use rollcall_domain::ports::Clock as _;
-use rollcall_store::{Keyring, Overwrite, Restored, StoreError, Upgrade};
+use rollcall_store::{Overwrite, Restored, Upgrade};
 
 use super::command::{self, ended, of_this_user, print};
 use super::trouble;
@@ -37,11 +37,13 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
         of_the_keys_user(store, &path)?;
         let folder = DataFolder::open(&path, keys::files(store))?;
         let overwrite = if force { Overwrite::SetAside } else { Overwrite::Refuse };
-        let restored = bring_back(file, folder.path(), &keys, overwrite);
+        let restored =
+            rollcall_store::restore(file, folder.path(), Some(&keys), overwrite, RealClock::new().now());
+        let restored = restored.map_err(|error| in_the_middle(trouble(&error), folder.path()));
         if restored.is_err() && folder.created() {
             folder.unmake();
         }
-        let Restored { backup, set_aside, evidence_set_aside } = restored.map_err(|error| trouble(&error))?;
+        let Restored { backup, set_aside, tail_set_aside, evidence_set_aside } = restored?;
         print(&format!(
             "restored {} entries of the ledger, up to entry {}, and {} rows of the register, as of {}\n",
             backup.entries, backup.last, backup.rows, backup.made_at
@@ -49,9 +51,13 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
         if let Some(items) = backup.evidence {
             print(&format!("restored {items} items of evidence\n"))?;
         }
-        for (what, path) in [("ledger", set_aside), ("evidence", evidence_set_aside)] {
+        for (what, path) in [
+            ("ledger that was there is kept as", set_aside),
+            ("end of that ledger, which belongs to it, is kept as", tail_set_aside),
+            ("evidence that was there is kept as", evidence_set_aside),
+        ] {
             if let Some(path) = path {
-                print(&format!("the {what} that was there is kept as {}\n", path.display()))?;
+                print(&format!("the {what} {}\n", path.display()))?;
             }
         }
         Ok(Exit::Done)
@@ -86,16 +92,10 @@ fn of_the_keys_user(store: &settings::Store, folder: &Path) -> Result<(), Troubl
     }
 }
 
-fn bring_back(
-    file: &Path,
-    folder: &Path,
-    keys: &Keyring,
-    overwrite: Overwrite,
-) -> Result<Restored, StoreError> {
-    let restored = rollcall_store::restore(file, folder, Some(keys), overwrite, RealClock::new().now())?;
-    // What was half changed is not there any more, and must not be undone over what now is.
-    if let Some(unfinished) = Upgrade::unfinished(folder)? {
-        unfinished.ready()?;
+/// Says so if something was replaced already.
+fn in_the_middle(mut trouble: Trouble, folder: &Path) -> Trouble {
+    if Upgrade::unfinished(folder).is_ok_and(|left| left.is_some_and(|left| left.is_restore)) {
+        trouble.message.push_str("; it was under way: the next start completes it, or restore again");
     }
-    Ok(restored)
+    trouble
 }

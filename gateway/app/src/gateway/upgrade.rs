@@ -1,11 +1,11 @@
 //! What an earlier start left half done, and a key that was replaced.
 //!
-//! Promises: a change of a stored format that was cut short is undone before anything is opened, and the log
-//! says so; a replaced key that is not needed any more is remarked.
+//! Promises: a change of a stored format that was cut short is undone before anything is opened, and a restore
+//! completed, and the log says so; a replaced key that is not needed any more is remarked.
 //!
 //! Refuses: changing a format. No version has had to yet.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rollcall_config::settings;
@@ -23,15 +23,26 @@ pub(super) fn undo_unfinished(settings: &settings::Store, data: &Path, clock: &d
     let Some(unfinished) = Upgrade::unfinished(data)? else { return Ok(()) };
     let keys = keys::of_ledger(settings, data)?;
     let backup = unfinished.backup.display().to_string();
+    let is_restore = unfinished.is_restore;
     let restored = unfinished.undo(&keys, clock.now());
-    let restored = restored.with_context(|| {
-        format!("a change of the stored format was cut short and cannot be undone from {backup}")
+    let restored = restored.with_context(|| match is_restore {
+        true => format!(
+            "a restore of {backup} was cut short and cannot be completed; put that file back, or restore another"
+        ),
+        false => format!("a change of the stored format was cut short and cannot be undone from {backup}"),
     })?;
+    let what = match is_restore {
+        true => "a restore was cut short; it is completed, and what was there is kept",
+        false => "a change of the stored format was cut short; it is undone, and what it had come to is kept",
+    };
+    let shown = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
     tracing::warn!(
         backup,
         last = restored.backup.last.0,
-        set_aside = restored.set_aside.as_deref().map(|path| path.display().to_string()),
-        "a change of the stored format was cut short; it is undone, and what it had come to is kept"
+        set_aside = shown(restored.set_aside),
+        tail_set_aside = shown(restored.tail_set_aside),
+        evidence_set_aside = shown(restored.evidence_set_aside),
+        "{what}"
     );
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! Refuses: deciding when. That is the thread's.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use super::tables::{META, TOTALS};
 use super::{Item, Subject};
 use crate::begin::{begin, begin_lasting};
 use crate::error::StoreError;
+use crate::names::{folder_of, sync_folder};
 
 /// Pages that may stay in memory.
 const CACHE_BYTES: usize = 16 << 20;
@@ -63,7 +64,7 @@ impl EvidenceFile {
             Ok((database, totals))
         });
         let (database, totals) = opened?;
-        sync_folder(path)?;
+        sync_folder(folder_of(path))?;
         shared.put_database(Some(Arc::new(database)));
         let (path, shared) = (path.to_owned(), Arc::clone(shared));
         Ok(EvidenceFile { path, shared, totals, volatile: false, unsaved: 0 })
@@ -178,7 +179,7 @@ pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     };
     let free = (1..).map(named).find(|name| fs::symlink_metadata(name).is_err()).ok_or(StoreError::Down)?;
     fs::rename(path, &free).map_err(redb::Error::Io)?;
-    sync_folder(path)?;
+    sync_folder(folder_of(path))?;
     Ok(free)
 }
 
@@ -227,10 +228,4 @@ pub(super) fn totals_in(database: &impl ReadableDatabase) -> Result<Totals, Stor
         Err(redb::TableError::Storage(error)) => Err(error.into()),
         Err(_other) => Err(StoreError::NotEvidence),
     }
-}
-
-/// So that the file's name survives a power cut, like what is in it.
-fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    Ok(File::open(folder).and_then(|folder| folder.sync_all()).map_err(redb::Error::Io)?)
 }

@@ -13,12 +13,10 @@ mod choose;
 mod pages;
 mod scan;
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use redb::{Database, Key, TableDefinition, Value, WriteTransaction};
 use rollcall_domain::event::Event;
 use rollcall_domain::ids::Seq;
@@ -33,6 +31,7 @@ use crate::events;
 use crate::gaps::Gap;
 use crate::keys::{Keyring, Keys, put};
 use crate::ledger::{Head, Ledger, file_in};
+use crate::names::{keep_aside, remove_if_there, sync_folder};
 use crate::overlay::{Held, Look};
 use crate::register::forget_person;
 use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
@@ -45,7 +44,7 @@ use scan::{Source, scan};
 /// Entries written in one transaction.
 const AT_ONCE: usize = 16_384;
 /// The new ledger, until it is one.
-const UNFINISHED: &str = "ledger.salvaging.redb";
+pub(crate) const UNFINISHED: &str = "ledger.salvaging.redb";
 
 /// What became of a damaged ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +148,7 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
         remove_if_there(&new)?;
     }
     let (rows, rows_lost, gaps) = made?;
-    let set_aside = set_aside(&path, "damaged", at)?;
+    let set_aside = keep_aside(&path, "damaged", at)?;
     // They may have seen what is in a gap now.
     views::put_aside(folder).map_err(redb::Error::Io)?;
     sync_folder(folder)?;
@@ -175,37 +174,6 @@ fn tables(source: &Source) -> Tables {
 fn keys_in(tables: &Tables) -> impl Iterator<Item = Vec<u8>> {
     let found = tables.get(redb::TableHandle::name(&KEYS));
     found.into_iter().flat_map(|rows| rows.rows.values().cloned())
-}
-
-/// Gives the file a second name, under which it stays when something else takes its first.
-pub(crate) fn set_aside(path: &Path, why: &str, at: Moment) -> Result<PathBuf, StoreError> {
-    let stamp = at.civil(&TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();
-    for number in 1.. {
-        let more = if number == 1 { String::new() } else { format!("-{number}") };
-        let aside = path.with_extension(format!("{why}-{stamp}{more}.redb"));
-        match fs::hard_link(path, &aside) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Ok(()) => return Ok(aside),
-            // Not every file system knows second names.
-            Err(_) => {
-                fs::copy(path, &aside).map_err(redb::Error::Io)?;
-                File::open(&aside).and_then(|file| file.sync_all()).map_err(redb::Error::Io)?;
-                return Ok(aside);
-            }
-        }
-    }
-    Err(redb::Error::Io(io::ErrorKind::AlreadyExists.into()).into())
-}
-
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    Ok(File::open(folder).and_then(|folder| folder.sync_all()).map_err(redb::Error::Io)?)
-}
-
-pub(crate) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(redb::Error::Io(error).into()),
-        _ => Ok(()),
-    }
 }
 
 type Tables = std::collections::BTreeMap<String, Rows>;

@@ -290,23 +290,24 @@ pub(crate) fn has_entries(place: &Place) -> Result<bool, StoreError> {
     Ok(TailFile::open(place)?.is_some_and(|file| found::has_record(&file.bytes())))
 }
 
-/// A ledger that is made, or brought back, has none yet: one that lies there is another's.
-pub(crate) fn put_foreign_aside(place: &Place) -> Result<(), StoreError> {
+/// A ledger that is made, or brought back, has none yet: one that lies there is another's. Tells where it is now.
+pub(crate) fn put_foreign_aside(place: &Place) -> Result<Option<PathBuf>, StoreError> {
     let is_something = match TailFile::open(place) {
         Ok(file) => file.is_some_and(|file| !file.bytes().is_blank()),
         Err(_) => true,
     };
-    if is_something {
-        let aside = file::put_foreign_aside(place)?;
+    let aside = is_something.then(|| file::put_foreign_aside(place)).transpose()?;
+    if let Some(aside) = &aside {
         tracing::warn!(aside = %aside.display(), "there was a tail without its ledger; it is kept, and left out");
     }
-    Ok(())
+    Ok(aside)
 }
 
-/// Gives the tail in this folder the name of the ledger that was set aside.
-pub(crate) fn set_aside(folder: &Path, with: &Path) -> Result<(), StoreError> {
-    match std::fs::rename(file_in(folder), with.with_extension("tail")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(redb::Error::Io(error).into()),
-        _ => Ok(()),
+/// Gives the tail in this folder the name of the ledger that was set aside; tells which, if there is one.
+pub(crate) fn set_aside(folder: &Path, with: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let aside = with.with_extension("tail");
+    match std::fs::rename(file_in(folder), &aside) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        renamed => Ok(renamed.map(|()| Some(aside)).map_err(redb::Error::Io)?),
     }
 }

@@ -1,0 +1,200 @@
+//! A restore, or a change that is undone, that is cut short or fails half way is completed, not forgotten.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::damage::{at_one_moment, damage, fill, in_memory, ledger, many, stored};
+use common::{KEY, append, at, open, setting};
+use rollcall_domain::ids::Seq;
+use rollcall_store::{
+    Extent, Overwrite, Restored, StoreError, Upgrade, backup, backup_with, restore, verify,
+};
+use tempfile::TempDir;
+
+/// A ledger, and a backup of another one with so many entries.
+fn with_a_backup(entries: usize, extent: Extent) -> (TempDir, TempDir, PathBuf) {
+    let (folder, other) = (in_memory(), in_memory());
+    fill(folder.path(), &many(50));
+    fill(other.path(), &many(entries));
+    let file = other.path().join("b");
+    backup_with(other.path(), KEY, &file, at(), extent).unwrap();
+    (folder, other, file)
+}
+
+fn bring_back(file: &Path, folder: &Path) -> Result<Restored, StoreError> {
+    restore(file, folder, Some(&KEY.into()), Overwrite::SetAside, at())
+}
+
+/// The views cannot be taken away, which is needed right before the new ledger gets its name.
+fn bar(folder: &Path) {
+    fs::remove_file(folder.join("views.redb")).ok();
+    fs::create_dir_all(folder.join("views.redb/x")).unwrap();
+}
+
+fn unbar(folder: &Path) {
+    fs::remove_dir_all(folder.join("views.redb")).unwrap();
+}
+
+fn unfinished(folder: &Path) -> Option<Upgrade> {
+    Upgrade::unfinished(folder).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_undo_that_fails_keeps_its_mark_and_is_completed_by_the_next() {
+    let folder = in_memory();
+    fill(folder.path(), &many(50));
+    let before = stored(folder.path());
+    let begun = Upgrade::begin(folder.path(), KEY, at()).unwrap();
+    damage(folder.path(), |bytes| bytes[..20_000].fill(7));
+    bar(folder.path());
+    assert!(unfinished(folder.path()).unwrap().undo(&KEY.into(), at()).is_err());
+    assert_eq!(unfinished(folder.path()), Some(begun));
+    unbar(folder.path());
+    unfinished(folder.path()).unwrap().undo(&KEY.into(), at()).unwrap();
+    assert!(stored(folder.path()) == before);
+    assert_eq!(unfinished(folder.path()), None);
+}
+
+#[test]
+fn what_a_person_brings_back_over_a_half_changed_ledger_is_what_is_completed() {
+    let (folder, other, file) = with_a_backup(30, Extent::Ledger);
+    let begun = Upgrade::begin(folder.path(), KEY, at()).unwrap();
+    damage(folder.path(), |bytes| bytes[..20_000].fill(7));
+    // One that cannot be brought back changes nothing.
+    fs::write(other.path().join("bad"), "no backup").unwrap();
+    assert!(bring_back(&other.path().join("bad"), folder.path()).is_err());
+    assert_eq!(unfinished(folder.path()), Some(begun));
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    let left = unfinished(folder.path()).unwrap();
+    assert_eq!((left.is_restore, &left.backup), (true, &file));
+    unbar(folder.path());
+    left.undo(&KEY.into(), at()).unwrap();
+    assert!(stored(folder.path()) == stored(other.path()));
+    assert_eq!(unfinished(folder.path()), None);
+}
+
+#[test]
+fn a_restore_with_evidence_is_not_left_half_done() {
+    let (folder, other, file) = with_a_backup(30, Extent::WithEvidence);
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    let left = unfinished(folder.path()).unwrap();
+    // As if the power had gone when the ledger had its name, and the evidence not yet.
+    fs::copy(ledger(other.path()), ledger(folder.path())).unwrap();
+    fs::write(folder.path().join("evidence.redb"), "of what was there").unwrap();
+    unbar(folder.path());
+    let restored = left.undo(&KEY.into(), at()).unwrap();
+    assert_eq!(fs::read(restored.evidence_set_aside.unwrap()).unwrap(), b"of what was there");
+    assert!(stored(folder.path()) == stored(other.path()));
+    assert_eq!(unfinished(folder.path()), None);
+}
+
+#[test]
+fn a_whole_ledger_over_which_nothing_was_brought_back_stays_and_needs_no_mark() {
+    let (folder, _other, file) = with_a_backup(30, Extent::Ledger);
+    let before = stored(folder.path());
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    assert_eq!(unfinished(folder.path()), None);
+    assert!(stored(folder.path()) == before);
+    assert!(
+        !names(folder.path()).iter().any(|name| name.contains("restoring")),
+        "{:?}",
+        names(folder.path())
+    );
+}
+
+/// A damaged ledger whose last entries lie in its tail alone, as a gateway that was killed left it.
+fn killed() -> TempDir {
+    let (running, left) = (in_memory(), in_memory());
+    fill(running.path(), &many(300));
+    let store = open(running.path());
+    append(&store, vec![setting("the last")]);
+    for file in ["ledger.tail", "ledger.redb"] {
+        fs::write(left.path().join(file), at_one_moment(&running.path().join(file))).unwrap();
+    }
+    drop(store);
+    let mut bytes = fs::read(ledger(left.path())).unwrap();
+    let end = bytes.len();
+    bytes[8_192..end].fill(7);
+    fs::write(ledger(left.path()), bytes).unwrap();
+    left
+}
+
+#[test]
+fn a_damaged_ledger_does_not_lose_its_tail_to_a_restore_that_is_cut_short() {
+    let (_, other, file) = with_a_backup(30, Extent::Ledger);
+    let folder = killed();
+    let tail = fs::read(folder.path().join("ledger.tail")).unwrap();
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    // Both lie together under another name, and the next start goes on from the mark.
+    let names = names(folder.path());
+    let kept: Vec<_> = names.iter().filter(|name| name.starts_with("ledger.replaced-")).collect();
+    assert_eq!(kept.len(), 2, "{names:?}");
+    assert!(fs::read(folder.path().join(kept[1])).unwrap() == tail, "{names:?}");
+    let left = unfinished(folder.path()).unwrap();
+    assert_eq!((left.is_restore, &left.backup), (true, &file));
+    unbar(folder.path());
+    left.undo(&KEY.into(), at()).unwrap();
+    assert!(stored(folder.path()) == stored(other.path()));
+    assert_eq!(unfinished(folder.path()), None);
+}
+
+#[test]
+fn where_the_tail_is_kept_is_told() {
+    let (_, _other, file) = with_a_backup(30, Extent::Ledger);
+    let folder = killed();
+    let tail = fs::read(folder.path().join("ledger.tail")).unwrap();
+    let restored = bring_back(&file, folder.path()).unwrap();
+    let (ledger, kept) = (restored.set_aside.unwrap(), restored.tail_set_aside.unwrap());
+    assert_eq!(ledger.with_extension("tail"), kept);
+    assert!(fs::read(kept).unwrap() == tail);
+    assert_eq!(verify(folder.path(), KEY, None).unwrap().last, Seq(30));
+    // One that lies there without its ledger, too.
+    let folder = in_memory();
+    fs::write(folder.path().join("ledger.tail"), &tail).unwrap();
+    let kept = bring_back(&file, folder.path()).unwrap().tail_set_aside.unwrap();
+    assert!(fs::read(kept).unwrap() == tail);
+}
+
+#[test]
+fn the_tail_of_a_later_end_does_not_go_on_what_was_brought_back() {
+    let (folder, other) = (in_memory(), in_memory());
+    let file = other.path().join("b");
+    fill(folder.path(), &many(50));
+    backup(folder.path(), KEY, &file, at()).unwrap();
+    let store = open(folder.path());
+    append(&store, vec![setting("later")]);
+    drop(store);
+    assert!(folder.path().join("ledger.tail").exists());
+    bring_back(&file, folder.path()).unwrap();
+    assert_eq!(open(folder.path()).last(), Seq(50));
+}
+
+#[test]
+fn what_a_killed_restore_has_left_goes_with_the_next_start() {
+    let folder = in_memory();
+    fill(folder.path(), &many(5));
+    let left = ["ledger.restoring.redb", "evidence.restoring.redb", "ledger.salvaging.redb", "upgrade.part"];
+    left.iter().for_each(|name| fs::write(folder.path().join(name), "half").unwrap());
+    drop(open(folder.path()));
+    assert!(left.iter().all(|name| !folder.path().join(name).exists()), "{:?}", names(folder.path()));
+}

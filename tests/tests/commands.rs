@@ -14,10 +14,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use rollcall_domain::event::{Actor, Event, NewEvent};
 use rollcall_simulator::{Fleet, Load, Plan, Progress, Until, Work};
-use rollcall_tests::campus::Campus;
+use rollcall_store::{Append, Appended, RootKey, Store};
+use rollcall_tests::campus::{Campus, KEY};
 use rollcall_tests::gateway::{Gateway, Signal, rollcall};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -305,6 +308,35 @@ fn verify_with_rebuild_names_views_that_are_not_the_ledgers_and_without_one_wher
     let said = refused(&campus, "verify --data-dir nowhere", 3);
     assert!(said.contains("there is no data folder nowhere; name it with --data-dir"), "{said}");
     assert!(!campus.folder.path().join("nowhere").exists());
+}
+
+/// What a ledger of its own ends with.
+fn some_tail(campus: &Campus) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::clone(&campus.clock);
+    let store = Store::open(folder.path(), RootKey::new(KEY), clock, Box::new(|_| {})).unwrap();
+    let (sender, receiver) = channel();
+    let events = vec![NewEvent { by: Actor::Cli, event: Event::ClockConfirmed, personal: vec![] }];
+    assert!(store.append(Append::new(events, move |appended| sender.send(appended).unwrap())).is_ok());
+    assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
+    drop(store);
+    fs::read(folder.path().join("ledger.tail")).unwrap()
+}
+
+#[test]
+fn a_tail_of_another_ledger_is_left_out_and_that_is_said() {
+    let campus = Campus::new();
+    fs::write(campus.folder.path().join("data/ledger.tail"), some_tail(&campus)).unwrap();
+    let left_out = "ledger.tail is the end of another ledger than ledger.redb beside it, and was left out";
+    assert!(refused(&campus, "verify --rebuild", 1).contains(left_out));
+    assert!(done(&campus, &format!("backup {BACKUP}")).contains(left_out));
+    let said = done(&campus, &format!("restore --force {BACKUP}"));
+    let kept = said
+        .lines()
+        .find_map(|line| line.strip_prefix("the end of that ledger, which belongs to it, is kept as "));
+    assert!(Path::new(kept.unwrap()).exists());
+    done(&campus, "verify --rebuild");
+    assert!(!done(&campus, "backup another").contains(left_out));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,6 +60,8 @@ pub struct Backup {
     pub rows: u64,
     /// Items of the evidence; nothing if it was not asked for.
     pub evidence: Option<u64>,
+    /// A tail lies beside the ledger that is another's, and was left out; known when one is made.
+    pub is_tail_foreign: bool,
 }
 
 /// Backs up the ledger in `folder`, which no gateway may have open.
@@ -184,7 +186,7 @@ fn write(
     drop(now);
     let evidence = evidence.map(|source| write_evidence(source, &mut out, writing)).transpose()?;
     out.end().and_then(|paced| paced.file.sync_all()).map_err(writing)?;
-    Ok(Backup { made_at: at, last, entries, rows, evidence })
+    Ok(Backup { made_at: at, last, entries, rows, evidence, is_tail_foreign: ledger.is_tail_foreign })
 }
 
 /// Tells how many items it has.
@@ -326,7 +328,7 @@ pub fn check_backup(path: &Path, keys: Option<&Keyring>) -> Result<Backup, Store
         }
     }
     let evidence = (version >= WITH_EVIDENCE).then_some(items);
-    Ok(Backup { made_at, last, entries, rows, evidence })
+    Ok(Backup { made_at, last, entries, rows, evidence, is_tail_foreign: false })
 }
 
 pub(crate) fn begin(path: &Path, keys: Option<&Keyring>) -> Result<Reader<BufReader<File>>, StoreError> {

@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     /// Absent while it is being reopened, and once it is closed.
     database: RwLock<Option<Arc<Database>>>,
     pub(crate) tail: Tail,
+    /// A tail lies beside it that is another ledger's; known of one that is only looked at.
+    pub(crate) is_tail_foreign: bool,
     /// Somebody could not read.
     doubted: AtomicBool,
     up: watch::Sender<State>,
@@ -116,11 +118,13 @@ impl Ledger {
 
     /// Opens the file in a real folder to look at it: whatever is written is forgotten.
     pub(crate) fn open_unchanged(folder: &Path, keys: &Keyring) -> Result<Self, StoreError> {
-        Self::open_only(folder, keys, || {
+        let mut is_tail_foreign = false;
+        let ledger = Self::open_only(folder, keys, || {
             let database = open_unchanged(&file_in(folder))?;
-            Tail::look(folder, &database, Keys::read(&database, keys)?.ledger())?;
+            is_tail_foreign = Tail::look(folder, &database, Keys::read(&database, keys)?.ledger())?;
             Ok(database)
-        })
+        })?;
+        Ok(Ledger { is_tail_foreign, ..ledger })
     }
 
     /// Opens a ledger of this folder that has not its name yet.
@@ -167,7 +171,8 @@ impl Ledger {
         let database = RwLock::new(Some(Arc::new(database)));
         let (tail, up, last) = (Tail::default(), watch::Sender::new(State::Up), AtomicU64::new(0));
         let (doubted, busy_since) = (AtomicBool::new(false), AtomicU64::new(IDLE));
-        Ledger { place, keys, database, tail, doubted, up, last, busy_since }
+        let is_tail_foreign = false;
+        Ledger { place, keys, database, tail, is_tail_foreign, doubted, up, last, busy_since }
     }
 
     pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {

@@ -39,6 +39,8 @@ pub struct Verified {
     pub gaps: Vec<Gap>,
     /// What the ledger was told to forget; it is checked from there on.
     pub forgotten: Option<Forgotten>,
+    /// A tail lies beside it that is another ledger's, and was left out.
+    pub is_tail_foreign: bool,
     /// The first row of the views that is not what the ledger makes it, or that the views cannot be read;
     /// nothing if all is in order, or there are no views.
     pub difference: Option<String>,
@@ -120,7 +122,7 @@ fn walk(
         None => None,
         Some(scratch) => compare(ledger, place, scratch)?,
     };
-    Ok(Verified { last: end.last, gaps, forgotten, difference })
+    Ok(Verified { last: end.last, gaps, forgotten, is_tail_foreign: ledger.is_tail_foreign, difference })
 }
 
 /// The first difference between the views that are there and such as are made anew in `scratch`.
@@ -191,7 +193,7 @@ pub(crate) fn of_open(
             None => None,
             Some(scratch) => compare_open(ledger, views, &scratch.into(), &mut watch)?,
         };
-        Ok(Verified { last: to, gaps, forgotten, difference })
+        Ok(Verified { last: to, gaps, forgotten, is_tail_foreign: false, difference })
     })
 }
 

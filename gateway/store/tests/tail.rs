@@ -157,7 +157,11 @@ fn the_tail_of_another_ledger_is_kept_and_left_out() {
         drop(store);
         for name in ["ledger.tail.foreign", "ledger.tail.foreign-1"] {
             fs::write(other.path().join("ledger.tail"), &before).unwrap();
-            assert_eq!(verify(other.path(), KEY, None).unwrap().last, Seq(entries));
+            let verified = verify(other.path(), KEY, None).unwrap();
+            assert_eq!((verified.last, verified.is_tail_foreign), (Seq(entries), true));
+            let file = other.path().join("b");
+            assert!(backup(other.path(), KEY, &file, at()).unwrap().is_tail_foreign);
+            fs::remove_file(file).unwrap();
             let store = open(other.path());
             assert_eq!(
                 (values(&store), store.gaps().unwrap()),

@@ -83,6 +83,9 @@ pub(crate) enum Report {
         rows: u64,
         last: Seq,
         evidence: Option<u64>,
+        /// The end of another ledger lies beside it, and was left out.
+        #[serde(default)]
+        is_tail_foreign: bool,
     },
     Verified {
         last: Seq,
@@ -90,6 +93,9 @@ pub(crate) enum Report {
         #[serde(default)]
         forgotten: Option<Seq>,
         lost: Vec<Lost>,
+        /// As in a backup.
+        #[serde(default)]
+        is_tail_foreign: bool,
         views: Compared,
     },
     Exported,

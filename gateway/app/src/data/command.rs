@@ -22,6 +22,9 @@ use crate::exit::Exit;
 use crate::run::one_line;
 use crate::{keys, output};
 
+const FOREIGN_TAIL: &str = "ledger.tail is the end of another ledger than ledger.redb beside it, and was left out; \
+     if scans are missing, bring back the ledger.redb that it belongs to, else start the gateway, which sets it aside";
+
 /// Copies the data to a file.
 pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &Environment) -> Exit {
     ended("backup", || {
@@ -29,7 +32,7 @@ pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &E
             Trouble::at_start(format!("cannot tell where {} is: {}", file.display(), reason(&error)))
         })?;
         let report = ask(place, environment, |_| Request::Backup { target: target.clone(), evidence })?;
-        let Report::BackedUp { entries, rows, last, evidence } = report else {
+        let Report::BackedUp { entries, rows, last, evidence, is_tail_foreign } = report else {
             return Err(Report::of_another_kind());
         };
         let items = evidence.map_or(String::new(), |items| format!(", and {items} items of evidence,"));
@@ -38,6 +41,9 @@ pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &E
              it can be restored only with the sealing key, which is not in it\n",
             target.display()
         ))?;
+        if is_tail_foreign {
+            print(&format!("but {FOREIGN_TAIL}\n"))?;
+        }
         Ok(Exit::Done)
     })
 }
@@ -45,7 +51,7 @@ pub(crate) fn backup(file: &Path, evidence: bool, place: &Place, environment: &E
 /// Looks whether everything is as it was written.
 pub(crate) fn verify(rebuild: bool, place: &Place, environment: &Environment) -> Exit {
     ended("verify", || {
-        let Report::Verified { last, forgotten, lost, views } =
+        let Report::Verified { last, forgotten, lost, is_tail_foreign, views } =
             ask(place, environment, |_| Request::Verify { rebuild })?
         else {
             return Err(Report::of_another_kind());
@@ -58,16 +64,16 @@ pub(crate) fn verify(rebuild: bool, place: &Place, environment: &Environment) ->
             print(&format!("but entries {first} to {last} are lost, as was found at {at}\n"))?;
         }
         match views {
-            Compared::NotAsked => Ok(Exit::Done),
-            Compared::Same => {
-                print("the views are what the ledger makes them\n")?;
-                Ok(Exit::Done)
+            Compared::NotAsked => {}
+            Compared::Same => print("the views are what the ledger makes them\n")?,
+            Compared::Differ(difference) => {
+                return Err(Trouble::found(format!(
+                    "the views are not what the ledger makes them: {difference}; stop the gateway, delete \
+                     views.redb in the data folder, and start it: they are made anew"
+                )));
             }
-            Compared::Differ(difference) => Err(Trouble::found(format!(
-                "the views are not what the ledger makes them: {difference}; stop the gateway, delete views.redb \
-                 in the data folder, and start it: they are made anew"
-            ))),
         }
+        if is_tail_foreign { Err(Trouble::found(FOREIGN_TAIL)) } else { Ok(Exit::Done) }
     })
 }
 

@@ -139,8 +139,8 @@ fn back_up(
             Err(Trouble::found(format!("cannot write {shown}: {what}; {who}, and room on the disk")))
         }
         (Err(error), None) => Err(trouble(&error)),
-        (Ok(Backup { entries, rows, last, evidence, .. }), _) => {
-            Ok(Report::BackedUp { entries, rows, last, evidence })
+        (Ok(Backup { entries, rows, last, evidence, is_tail_foreign, .. }), _) => {
+            Ok(Report::BackedUp { entries, rows, last, evidence, is_tail_foreign })
         }
     }
 }
@@ -187,7 +187,7 @@ fn verified(rebuild: bool, source: &Source<'_>, told: &mut dyn Told) -> Result<R
         }
         Source::Closed { keys, .. } => rollcall_store::verify(folder, (*keys).clone(), path),
     };
-    let Verified { last, gaps, forgotten, difference } = match (looked, lack) {
+    let Verified { last, gaps, forgotten, is_tail_foreign, difference } = match (looked, lack) {
         (Ok(verified), _) => verified,
         (Err(_), Some(lack)) => {
             return Err(Trouble::found(format!("the verification was ended, since {lack}")));
@@ -201,7 +201,7 @@ fn verified(rebuild: bool, source: &Source<'_>, told: &mut dyn Told) -> Result<R
         None => Compared::NotAsked,
     };
     let forgotten = forgotten.map(|forgotten| forgotten.to);
-    Ok(Report::Verified { last, forgotten, lost, views })
+    Ok(Report::Verified { last, forgotten, lost, is_tail_foreign, views })
 }
 
 /// A folder that goes with its value.

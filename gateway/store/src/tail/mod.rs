@@ -154,14 +154,12 @@ impl Tail {
         Ok(())
     }
 
-    /// Brings what lies in a tail that is only looked at into a file of which nothing is kept.
-    pub(crate) fn look(folder: &Path, database: &Database, ledger: LedgerId) -> Result<(), StoreError> {
+    /// Brings what lies in a tail that is only looked at into a file of which nothing is kept. Tells whether it
+    /// is another ledger's, which is left out.
+    pub(crate) fn look(folder: &Path, database: &Database, ledger: LedgerId) -> Result<bool, StoreError> {
         match belonging(&bytes_in(folder)?, head_of(database)?, ledger)? {
-            Some(following) => bring_in(database, &following),
-            None => {
-                tracing::warn!("the tail is of another ledger than the one beside it; it is left out");
-                Ok(())
-            }
+            Some(following) => bring_in(database, &following).map(|()| false),
+            None => Ok(true),
         }
     }
 

@@ -11,6 +11,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Error, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use rollcall_config::reason;
@@ -22,6 +24,9 @@ const OWNER_ONLY: u32 = 0o700;
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
+/// How often the lock is tried while only visitors have it, and after how long again.
+const LOOKS: u32 = 100;
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// A folder that belongs to this process until it is dropped.
 #[derive(Debug)]
@@ -218,7 +223,7 @@ fn lock(folder: &Path) -> Result<Result<File, String>> {
     if !file.metadata().is_ok_and(|about| about.is_file()) {
         bail!("{} is not a regular file; remove it", path.display());
     }
-    match file.try_lock() {
+    match lock_among_visitors(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(Err(holder(&mut file))),
         Err(TryLockError::Error(error)) => {
@@ -232,6 +237,20 @@ fn lock(folder: &Path) -> Result<Result<File, String>> {
         Ok(()) => Ok(Ok(file)),
         Err(error) => bail!("cannot write {}: {}", path.display(), advise(&error)),
     }
+}
+
+/// Somebody who only looks has it beside others for a moment; whoever works in the folder has it alone.
+fn lock_among_visitors(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => file.try_lock_shared()?,
+            locked => return locked,
+        }
+        file.unlock().map_err(TryLockError::Error)?;
+        // Nothing tells when a lock is let go that is not waited for, and that could be for ever.
+        thread::park_timeout(MOMENT);
+    }
+    Err(TryLockError::WouldBlock)
 }
 
 /// Without following a link: whoever put one there would have its target emptied.
@@ -253,5 +272,34 @@ fn holder(file: &mut File) -> String {
     match file.take(20).read_to_string(&mut text).map(|_length| text.trim().parse::<u32>()) {
         Ok(Ok(process)) => format!(" (process {process})"),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visitor_does_not_keep_a_gateway_from_starting_and_who_works_in_it_does_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK);
+        let visitor = open_lock(&path).unwrap();
+        visitor.try_lock_shared().unwrap();
+        thread::scope(|scope| {
+            let starting = scope.spawn(|| DataFolder::find(folder.path(), [].iter()));
+            // It stays while the other looks at the lock, again and again.
+            for _ in 0..10_000 {
+                if starting.is_finished() {
+                    break;
+                }
+                thread::yield_now();
+            }
+            drop(visitor);
+            let Taken::Free(taken) = starting.join().unwrap().unwrap() else { panic!("it is held") };
+            assert!(matches!(DataFolder::find(folder.path(), [].iter()), Ok(Taken::Held(_))));
+            assert!(DataFolder::visit(folder.path(), [].iter()).unwrap().is_some());
+            drop(taken);
+        });
+        assert!(DataFolder::visit(folder.path(), [].iter()).unwrap().is_none());
     }
 }

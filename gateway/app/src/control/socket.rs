@@ -47,7 +47,12 @@ impl Peer {
 
     /// Whether they could read the data folder anyway.
     pub(super) fn is_trusted(self) -> bool {
-        self.user == 0 || self.user == geteuid().as_raw()
+        self.may_answer_for(geteuid().as_raw())
+    }
+
+    /// Whether it is this user, or root.
+    pub(super) fn may_answer_for(self, owner: u32) -> bool {
+        self.user == 0 || self.user == owner
     }
 }
 
@@ -121,5 +126,7 @@ mod tests {
         let own = geteuid().as_raw();
         let trusted = |user| Peer { user, process: None }.is_trusted();
         assert!(trusted(own) && trusted(0) && !trusted(own + 1));
+        let answers_for = |user, owner| Peer { user, process: None }.may_answer_for(owner);
+        assert!(answers_for(7, 7) && answers_for(0, 7) && !answers_for(8, 7) && !answers_for(7, 0));
     }
 }

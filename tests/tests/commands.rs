@@ -128,6 +128,8 @@ async fn what_is_backed_up_while_scans_arrive_is_restored_elsewhere_and_verified
     assert!(said.contains("is there already; name a file that is not"), "{said}");
     assert!(refused(&campus, "backup nowhere/file", 1).contains("there is no folder /"));
     assert!(refused(&campus, "restore nowhere", 1).contains("there is no backup nowhere; look how"));
+    let said = refused(&campus, "restore no\u{1b}[31m\u{9b}where", 1);
+    assert!(said.contains("there is no backup no [31m where;"), "{said:?}");
     fs::create_dir(campus.folder.path().join("other.part")).unwrap();
     let said = refused(&campus, "backup other", 1);
     assert!(
@@ -260,8 +262,27 @@ fn root_makes_nothing_in_another_users_folder_and_asks_its_gateway() {
     done(&campus, "backup other");
     assert_eq!(fs::metadata(folder.join("other")).unwrap().uid(), OTHER);
     assert!(fs::read_dir(&data).unwrap().all(|entry| entry.unwrap().metadata().unwrap().uid() == OTHER));
+    // Its name could be lost there by a power cut.
+    let with_mode = |name: &str, mode| {
+        let path = folder.join(name);
+        fs::create_dir(&path).unwrap();
+        give(&path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let (blind, shut) = (with_mode("blind", 0o300), with_mode("shut", 0o000));
+    let said = refused(&campus, "backup blind/copy", 1);
+    assert!(said.contains("blind/copy: permission denied; the gateway's user writes it"), "{said}");
+    assert_eq!(names(&blind), BTreeSet::new());
+    let said = refused(&campus, "backup shut/in/copy", 1);
+    assert!(said.contains("the gateway's user may not look into /"), "{said}");
     stop(gateway);
     refused(&campus, "verify", 3);
+    let mut command = Command::new(&binary);
+    command.args(["backup", "shut/in/copy", "--config", "rollcall.toml"]).env_clear().current_dir(folder);
+    let said = command.uid(OTHER).gid(OTHER).output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("you may not look into /") && shut.exists(), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

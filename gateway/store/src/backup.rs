@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use redb::{Key, ReadTransaction, TableDefinition, TableError, TableHandle as _, Value};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, fsync, renameat_with};
 use rustix::io::Errno;
 
 use crate::archive::{Header, PLAIN, Reader, VERSION, WITH_EVIDENCE, Writer, Wrong};
@@ -27,7 +27,7 @@ use crate::evidence::tables::each_copied;
 use crate::evidence::{self, Evidence};
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
-use crate::names::{remove_if_there, sync_folder};
+use crate::names::{clear_away, folder_of};
 use crate::overlay::{Look, look_at};
 use crate::reading::Now;
 use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
@@ -139,15 +139,22 @@ pub(crate) fn of(
     let backup = ledger.noted(caught(|| write(ledger, evidence, file, at, &writing)));
     let named = backup.and_then(|backup| {
         give_name(&part, target).map_err(writing)?;
-        sync_folder(
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")),
-        )?;
+        // What is said to have failed is not to be found under its name.
+        keep_name(target).inspect_err(|_why| clear_away(target)).map_err(writing)?;
         Ok(backup)
     });
     if named.is_err() {
-        remove_if_there(&part)?;
+        clear_away(&part);
     }
     named
+}
+
+/// Not every file system can be told to, and those keep it by themselves.
+fn keep_name(target: &Path) -> io::Result<()> {
+    match fsync(File::open(folder_of(target))?) {
+        Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+        kept => Ok(kept?),
+    }
 }
 
 /// Not to a file that is there by now.

@@ -102,7 +102,8 @@ pub(crate) fn export(export: &Export, style: Style, place: &Place, environment: 
 /// How a command ended, after saying what went wrong.
 pub(super) fn ended(name: &str, work: impl FnOnce() -> Result<Exit, Trouble>) -> Exit {
     work().unwrap_or_else(|trouble| {
-        let line = trouble.message.replace('\n', " ");
+        // Names of files, and what comes from a gateway, may hold what a terminal takes for commands.
+        let line: String = trouble.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         output::complain(&format!("rollcall {name}: {line}"));
         trouble.exit()
     })

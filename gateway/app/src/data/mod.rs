@@ -115,7 +115,7 @@ fn back_up(
     clock: &dyn Clock,
     told: &mut dyn Told,
 ) -> Result<Report, Trouble> {
-    look_at_target(target)?;
+    look_at_target(target, source)?;
     let mut lack = None;
     let extent = if evidence { Extent::WithEvidence } else { Extent::Ledger };
     let made = match source {
@@ -146,7 +146,7 @@ fn back_up(
 }
 
 /// Says in plain words what would come as an error of the disk.
-fn look_at_target(target: &Path) -> Result<(), Trouble> {
+fn look_at_target(target: &Path, source: &Source<'_>) -> Result<(), Trouble> {
     let shown = target.display();
     let folder = target.parent().unwrap_or(Path::new("/"));
     if !target.is_absolute() || target.file_name().is_none() {
@@ -157,10 +157,16 @@ fn look_at_target(target: &Path) -> Result<(), Trouble> {
     }
     match fs::metadata(folder) {
         Ok(about) if about.is_dir() => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Trouble::found(format!(
-            "the gateway's user may not look into {}; name a folder that it may write",
-            folder.display()
-        ))),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let (who, they) = match source {
+                Source::Open { .. } => ("the gateway's user", "it"),
+                Source::Closed { .. } => ("you", "you"),
+            };
+            let folder = folder.display();
+            Err(Trouble::found(format!(
+                "{who} may not look into {folder}; name a folder that {they} may write"
+            )))
+        }
         _ => {
             Err(Trouble::found(format!("there is no folder {}; make it, or name another", folder.display())))
         }

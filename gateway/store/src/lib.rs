@@ -45,6 +45,7 @@ mod salvage;
 mod scratch;
 mod seal;
 mod secrets;
+mod steps;
 mod tables;
 mod tail;
 mod upgrade;

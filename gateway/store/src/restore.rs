@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, Key, TableDefinition, TableHandle as _, Value, WriteTransaction};
+use redb::{Key, ReadableDatabase as _, TableDefinition, TableHandle as _, Value, WriteTransaction};
 use rollcall_domain::moment::Moment;
 
 use crate::backup::{Backup, EVIDENCE, OF_EVIDENCE, Refused, begin, check_backup};
@@ -23,12 +23,11 @@ use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
 use crate::names::{clear_away, keep_aside, remove_if_there, sync_folder};
 use crate::overlay::{Held, look_at};
+use crate::steps::Steps;
 use crate::tables::{EVENTS, each_of_register};
 use crate::upgrade::Upgrade;
-use crate::{salvage, tail, upgrade};
+use crate::{checkpoint, salvage, tail, upgrade};
 
-/// Rows written in one transaction.
-const AT_ONCE: u64 = 50_000;
 /// A ledger that is being brought back, until it is one.
 const UNFINISHED: &str = "ledger.restoring.redb";
 /// The same of evidence.
@@ -161,8 +160,8 @@ pub(crate) fn unfinished_in(folder: &Path) -> [PathBuf; 2] {
 /// Makes a ledger of a backup, and evidence if there is some in it, and checks them.
 fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(), StoreError> {
     caught(|| {
-        let database = Database::create(folder.join(UNFINISHED))?;
-        let mut loading = Loading { database, transaction: None, entries: Vec::new(), rows: 0 };
+        let steps = Steps::into_new(&folder.join(UNFINISHED))?;
+        let mut loading = Loading { steps, entries: Vec::new() };
         let new_evidence = || evidence::Loading::into_new(&folder.join(UNFINISHED_EVIDENCE));
         let mut evidence = backup.evidence.map(|_items| new_evidence()).transpose()?;
         let put = |name: &str, key: &[u8], value: &[u8]| {
@@ -175,54 +174,48 @@ fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(
         let rows = begin(path, Some(keys))?.rows(put);
         rows.map_err(|refused| refused.of(path))?;
         evidence.map_or(Ok(()), evidence::Loading::end)?;
-        loading.commit()
+        loading.end_step()
     })?;
     let ledger = Ledger::open_unnamed(folder, UNFINISHED, keys)?;
+    checkpoint::rows(&ledger.database()?.begin_read()?, |_key, _bytes| Ok(()))?;
     let (end, last) = (ledger.walk(Head::START, drop)?.last, backup.last);
     if end == last { Ok(()) } else { Err(StoreError::Lost { seq: last.0 }) }
 }
 
 /// A ledger that rows are put into.
 struct Loading {
-    database: Database,
-    transaction: Option<WriteTransaction>,
+    steps: Steps,
     /// To be put in together.
     entries: Vec<(u64, Vec<u8>)>,
-    rows: u64,
 }
 
 impl Loading {
     fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if self.rows.is_multiple_of(AT_ONCE) {
-            self.commit()?;
+        if self.steps.is_full() {
+            self.end_step()?;
         }
-        self.rows += 1;
-        let transaction = match self.transaction.take() {
-            Some(transaction) => transaction,
-            None => self.database.begin_write()?,
-        };
+        let transaction = self.steps.take(key.len() + value.len())?;
         if table == EVENTS.name() {
             self.entries.push((u64::from_bytes(key), value.to_vec()));
         }
         macro_rules! put {
             ($($table:ident),+) => {$(
                 if table == crate::tables::$table.name() {
-                    put_row(&transaction, crate::tables::$table, key, value)?;
+                    put_row(transaction, crate::tables::$table, key, value)?;
                 }
             )+};
         }
         put!(GAPS, CHECKPOINT, CHECKPOINT_AGAIN, KEYS);
         each_of_register!(put);
-        self.transaction = Some(transaction);
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
-        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+    fn end_step(&mut self) -> Result<(), StoreError> {
+        let Some(transaction) = self.steps.taken() else { return Ok(()) };
         let entries = self.entries.iter().map(|(seq, bytes)| (*seq, bytes.as_slice()));
         events::insert(&mut transaction.open_table(EVENTS)?, entries)?;
         self.entries.clear();
-        Ok(transaction.commit()?)
+        self.steps.end()
     }
 }
 

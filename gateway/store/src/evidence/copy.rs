@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadTransaction, ReadableDatabase as _, TableHandle as _, Value, WriteTransaction};
+use redb::{ReadTransaction, ReadableDatabase as _, TableHandle as _, Value};
 
 use super::Evidence;
 use super::file::totals_in;
@@ -17,9 +17,7 @@ use super::tables::{BYTES, ITEMS, Key, META, TOTALS};
 use crate::caught::caught;
 use crate::error::StoreError;
 use crate::overlay::{Look, look_at, open_unchanged};
-
-/// Rows that go into one transaction.
-const AT_ONCE: u64 = 4_096;
+use crate::steps::Steps;
 
 impl Evidence {
     /// Reads from one moment, after all that was handed over by now, if the disk takes it. What goes wrong
@@ -55,9 +53,7 @@ pub(crate) fn look_at_closed<T>(
 
 /// A new file that rows are put into.
 pub(crate) struct Loading {
-    database: Database,
-    transaction: Option<WriteTransaction>,
-    rows: u64,
+    steps: Steps,
     /// As counted by the rows.
     counted: Totals,
     /// Items whose bytes have come.
@@ -67,9 +63,8 @@ pub(crate) struct Loading {
 
 impl Loading {
     pub(crate) fn into_new(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::create(path)?;
-        let (counted, transaction, told) = Default::default();
-        Ok(Loading { database, transaction, rows: 0, counted, whole: 0, told })
+        let (counted, told) = Default::default();
+        Ok(Loading { steps: Steps::into_new(path)?, counted, whole: 0, told })
     }
 
     /// Takes a row of one of the tables that are copied; the others are made of these.
@@ -80,40 +75,29 @@ impl Loading {
             }
             return Ok(());
         }
-        if self.rows.is_multiple_of(AT_ONCE) {
-            self.commit()?;
+        if self.steps.is_full() {
+            self.steps.end()?;
         }
-        self.rows += 1;
-        let transaction = match self.transaction.take() {
-            Some(transaction) => transaction,
-            None => self.database.begin_write()?,
-        };
-        let (mut rows, key) = (Rows::of(&transaction)?, <Key as Value>::from_bytes(key));
+        let transaction = self.steps.take(key.len() + value.len())?;
+        let (mut rows, key) = (Rows::of(transaction)?, <Key as Value>::from_bytes(key));
         if table == ITEMS.name() {
             rows.put_row(&mut self.counted, key, &Row::read(value)?)?;
         } else if table == BYTES.name() {
             rows.put_bytes(key, value)?;
             self.whole += 1;
         }
-        drop(rows);
-        self.transaction = Some(transaction);
         Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        self.transaction.take().map_or(Ok(()), |transaction| Ok(transaction.commit()?))
     }
 
     /// All has come.
     pub(crate) fn end(mut self) -> Result<(), StoreError> {
-        self.commit()?;
         let told = self.told.unwrap_or_default();
         if !told.are_those_of(&self.counted) || self.whole != self.counted.items {
             return Err(StoreError::DamagedEvidence);
         }
-        let transaction = self.database.begin_write()?;
-        Rows::of(&transaction)?;
-        told.write(&transaction)?;
-        Ok(transaction.commit()?)
+        let transaction = self.steps.take(0)?;
+        Rows::of(transaction)?;
+        told.write(transaction)?;
+        self.steps.end()
     }
 }

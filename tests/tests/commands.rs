@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -21,7 +22,7 @@ use rollcall_domain::event::{Actor, Event, NewEvent};
 use rollcall_simulator::{Fleet, Load, Plan, Progress, Until, Work};
 use rollcall_store::{Append, Appended, RootKey, Store};
 use rollcall_tests::campus::{Campus, KEY};
-use rollcall_tests::gateway::{Gateway, Signal, rollcall};
+use rollcall_tests::gateway::{Gateway, Signal, Started, rollcall};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -331,17 +332,52 @@ fn verify_with_rebuild_names_views_that_are_not_the_ledgers_and_without_one_wher
     assert!(!campus.folder.path().join("nowhere").exists());
 }
 
+/// Appends so many entries, a thousand at a time, without a gateway.
+fn append(campus: &Campus, folder: &Path, entries: usize) {
+    let store = Store::open(folder, RootKey::new(KEY), Arc::clone(&campus.clock), Box::new(|_| {})).unwrap();
+    let event = || NewEvent { by: Actor::Cli, event: Event::ClockConfirmed, personal: vec![] };
+    for first in (0..entries).step_by(1_000) {
+        let (sender, receiver) = channel();
+        let events = (first..entries.min(first + 1_000)).map(|_| event()).collect();
+        assert!(store.append(Append::new(events, move |appended| sender.send(appended).unwrap())).is_ok());
+        assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
+    }
+}
+
 /// What a ledger of its own ends with.
 fn some_tail(campus: &Campus) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::clone(&campus.clock);
-    let store = Store::open(folder.path(), RootKey::new(KEY), clock, Box::new(|_| {})).unwrap();
-    let (sender, receiver) = channel();
-    let events = vec![NewEvent { by: Actor::Cli, event: Event::ClockConfirmed, personal: vec![] }];
-    assert!(store.append(Append::new(events, move |appended| sender.send(appended).unwrap())).is_ok());
-    assert!(matches!(receiver.recv().unwrap(), Appended::Committed(_)));
-    drop(store);
+    append(campus, folder.path(), 1);
     fs::read(folder.path().join("ledger.tail")).unwrap()
+}
+
+#[test]
+fn a_command_without_a_gateway_that_is_told_to_end_leaves_nothing_of_what_it_began() {
+    let campus = Campus::new();
+    let (folder, data) = (campus.folder.path(), campus.folder.path().join("data"));
+    append(&campus, &data, 15_000);
+    done(&campus, &format!("backup {BACKUP}"));
+    let (top, within) = (names(folder), names(&data));
+    for (line, part) in [
+        ("backup other", folder.join("other.part")),
+        ("verify --rebuild", data.join("verify-scratch")),
+        ("restore --force copy.rollcall-backup", data.join("ledger.restoring.redb")),
+    ] {
+        for signal in [Signal::INT, Signal::TERM] {
+            let arguments: Vec<&str> = line.split(' ').chain(["--config", "rollcall.toml"]).collect();
+            let mut command = Started(rollcall(folder, &arguments).stderr(Stdio::piped()).spawn().unwrap());
+            while !part.exists() {
+                assert!(command.0.try_wait().unwrap().is_none(), "{line} was through too soon");
+            }
+            command.signal(signal);
+            assert_eq!(command.0.wait().unwrap().code(), Some(130), "{line}");
+            let mut said = String::new();
+            command.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert!(said.ends_with("it was ended before it was through\n"), "{said}");
+            assert_eq!((names(folder), names(&data)), (top.clone(), within.clone()), "{line}");
+        }
+    }
+    done(&campus, "verify --rebuild");
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     NotStarted,
     /// The command exists but does nothing yet.
     NotBuilt,
+    /// It was told to end before it was through.
+    Interrupted,
 }
 
 impl Exit {
@@ -25,6 +27,8 @@ impl Exit {
             Exit::WrongUsage => 2,
             Exit::NotStarted => 3,
             Exit::NotBuilt => 4,
+            // As shells count a command that Ctrl-C ended.
+            Exit::Interrupted => 130,
         }
     }
 }

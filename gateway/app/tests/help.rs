@@ -48,7 +48,11 @@ fn help_fits_a_terminal_and_names_the_exit_codes() {
     let output = output(&["--help"]);
     let help = text(&output.stdout);
     assert!(output.status.success());
-    assert!(help.contains("0 ok, 1 the check failed, 2 wrong usage, 3 could not start, 4 not built yet"));
+    assert!(
+        help.contains(
+            "0 ok, 1 the check failed, 2 wrong usage, 3 could not start, 4 not built yet, 130 ended"
+        )
+    );
     assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
 }
 

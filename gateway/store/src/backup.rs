@@ -126,9 +126,7 @@ pub(crate) fn of(
     if target.symlink_metadata().is_ok() {
         return Err(writing(io::ErrorKind::AlreadyExists.into()));
     }
-    let mut part = target.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = part_of_backup(target);
     // It holds what identifies people: whatever lies there under its name is neither followed nor filled.
     match fs::remove_file(&part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(writing(error)),
@@ -155,6 +153,13 @@ fn keep_name(target: &Path) -> io::Result<()> {
         Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
         kept => Ok(kept?),
     }
+}
+
+/// What a backup is called until it is one.
+pub fn part_of_backup(target: &Path) -> PathBuf {
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    PathBuf::from(part)
 }
 
 /// Not to a file that is there by now.

@@ -70,7 +70,7 @@ use ledger::Ledger;
 use reserve::Reserve;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
-pub use backup::{Backup, Extent, backup, backup_with, check_backup};
+pub use backup::{Backup, Extent, backup, backup_with, check_backup, part_of_backup};
 pub use checkpoint::Forgotten;
 pub use disk::{Disk, Place};
 pub use error::StoreError;
@@ -81,7 +81,7 @@ pub use keys::{Fingerprint, Keyring, RootKey};
 pub use ledger::Closed;
 pub use queue::Full;
 pub use register::{Register, Template, Text};
-pub use restore::{Overwrite, Restored, restore};
+pub use restore::{Overwrite, Restored, parts_of_restore, restore};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
 pub use upgrade::Upgrade;

@@ -80,7 +80,7 @@ pub fn restore(
     let is_whole = !is_there || settle(folder, keys)?;
     // Nobody may go on writing to what is set aside.
     let held = is_there.then(|| Held::take(&ledger)).transpose()?;
-    for file in unfinished_in(folder) {
+    for file in parts_of_restore(folder) {
         remove_if_there(&file)?;
     }
     let several = unfinished.is_some() || backup.evidence.is_some() || !is_whole;
@@ -94,7 +94,7 @@ pub fn restore(
         Ok(Restored { backup, set_aside, tail_set_aside, evidence_set_aside })
     });
     if restored.is_err() {
-        unfinished_in(folder).iter().for_each(|file| clear_away(file));
+        parts_of_restore(folder).iter().for_each(|file| clear_away(file));
     }
     let restored = restored?;
     if several {
@@ -133,7 +133,7 @@ fn put_in_place(
     remove_if_there(&folder.join("views.redb"))?;
     // The names before this one stay, or this one does not come.
     sync_folder(folder)?;
-    let [new, new_evidence] = unfinished_in(folder);
+    let [new, new_evidence] = parts_of_restore(folder);
     fs::rename(&new, file_in(folder)).map_err(redb::Error::Io)?;
     sync_folder(folder)?;
     if !with_evidence {
@@ -148,12 +148,12 @@ fn put_in_place(
 
 /// Takes away what one that was cut short has left, and the same of a salvage and of a mark.
 pub(crate) fn clear_unfinished(folder: &Path) {
-    unfinished_in(folder).iter().for_each(|file| clear_away(file));
+    parts_of_restore(folder).iter().for_each(|file| clear_away(file));
     [salvage::UNFINISHED, upgrade::UNFINISHED].iter().for_each(|name| clear_away(&folder.join(name)));
 }
 
 /// What lies in a folder while a backup is brought back, and stays there if that is cut short.
-pub(crate) fn unfinished_in(folder: &Path) -> [PathBuf; 2] {
+pub fn parts_of_restore(folder: &Path) -> [PathBuf; 2] {
     [UNFINISHED, UNFINISHED_EVIDENCE].map(|name| folder.join(name))
 }
 

@@ -33,7 +33,7 @@ Examples:
       name every mistake in the settings, or show what is in force
 
 Exit codes:
-  0 ok, 1 the check failed, 2 wrong usage, 3 could not start, 4 not built yet";
+  0 ok, 1 the check failed, 2 wrong usage, 3 could not start, 4 not built yet, 130 ended";
 
 /// Attendance gateway for a campus: takes scans from terminals, shows classes fill up live, and
 /// keeps working with the internet cut

@@ -13,7 +13,7 @@ use rollcall_store::Upgrade;
 
 use super::export::{Style, Wanted};
 use super::screen::{Screen, cannot_print};
-use super::{Source, carry_out, trouble};
+use super::{Source, carry_out, interrupt, trouble};
 use crate::cli::{Export, Place};
 use crate::clock::RealClock;
 use crate::control::{self, Compared, Lost, Report, Request, Trouble};
@@ -175,6 +175,10 @@ fn ask(
         Taken::Held(held) => control::ask(&held, &request, &mut screen),
         Taken::Free(folder) => {
             is_through(folder.path())?;
+            let unfinished = super::unfinished(&request, folder.path());
+            if !unfinished.is_empty() {
+                interrupt::takes_away(request.name(), unfinished)?;
+            }
             let keys = keys::of_ledger(store, folder.path())?;
             let source = Source::Closed { folder: folder.path(), keys: &keys };
             carry_out(&request, &source, &RealClock::new(), &mut screen)

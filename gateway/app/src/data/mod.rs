@@ -8,6 +8,7 @@
 
 mod command;
 pub(crate) mod export;
+mod interrupt;
 mod ledger_rows;
 mod restore;
 mod screen;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use rollcall_config::{plain, reason};
 use rollcall_domain::ports::{Clock, Health, HealthSource as _};
-use rollcall_store::{Backup, Export, Extent, Keyring, Span, Store, StoreError, Verified};
+use rollcall_store::{Backup, Export, Extent, Keyring, Span, Store, StoreError, Verified, part_of_backup};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Compared, Lost, Report, Request, Trouble};
@@ -81,6 +82,15 @@ pub(crate) fn carry_out(
             let open = || source.entries();
             export::ledger(&open, wanted, told).map(|()| Report::Exported)
         }
+    }
+}
+
+/// What lies about when it is cut off without a gateway.
+fn unfinished(request: &Request, folder: &Path) -> Vec<PathBuf> {
+    match request {
+        Request::Backup { target, .. } => vec![part_of_backup(target)],
+        Request::Verify { .. } => vec![folder.join(SCRATCH)],
+        Request::ExportLedger(_) => Vec::new(),
     }
 }
 

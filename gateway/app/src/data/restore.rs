@@ -13,10 +13,10 @@ use std::path::Path;
 
 use rollcall_config::{Environment, settings};
 use rollcall_domain::ports::Clock as _;
-use rollcall_store::{Overwrite, Restored, Upgrade};
+use rollcall_store::{Overwrite, Restored, Upgrade, parts_of_restore};
 
 use super::command::{self, ended, of_this_user, print};
-use super::trouble;
+use super::{interrupt, trouble};
 use crate::cli::Place;
 use crate::clock::RealClock;
 use crate::control::Trouble;
@@ -36,6 +36,7 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
         })?;
         of_the_keys_user(store, &path)?;
         let folder = DataFolder::open(&path, keys::files(store))?;
+        interrupt::takes_away("restore", parts_of_restore(folder.path()).into())?;
         let overwrite = if force { Overwrite::SetAside } else { Overwrite::Refuse };
         let restored =
             rollcall_store::restore(file, folder.path(), Some(&keys), overwrite, RealClock::new().now());

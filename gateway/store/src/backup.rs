@@ -189,6 +189,10 @@ fn write(
     for copy in [CHECKPOINT, CHECKPOINT_AGAIN] {
         copy_checkpoint(read, copy.name(), &mut out, writing)?;
     }
+    // Without its row of keys nothing of it could be read.
+    if entries > 0 {
+        ledger.keys.check(&*ledger.database()?)?;
+    }
     copy_out(read, KEYS, "", &mut out, writing)?;
     let mut rows = 0;
     macro_rules! copy {

@@ -120,12 +120,28 @@ fn a_damaged_entry_is_named_and_nothing_is_left_of_a_backup_of_it() {
     }
 }
 
+/// More than is kept in memory of a file.
+fn fill_long(folder: &Path) {
+    let long = |number: usize| setting(&format!("{number}:{}", "x".repeat(20_000)));
+    fill(folder, &(1..=900).map(long).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_row_of_keys_that_is_damaged_under_a_running_store_is_noticed() {
+    let (folder, other) = (in_memory(), in_memory());
+    fill_long(folder.path());
+    let places: Vec<usize> = places(folder.path(), b"RCK1").into_iter().map(|at| at + 40).collect();
+    let store = open(folder.path());
+    change(folder.path(), &places);
+    let made = store.backup(&other.path().join("b"), at());
+    assert!(matches!(made, Err(StoreError::Keys)), "{made:?}");
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn a_running_store_names_it_too_and_goes_on() {
     let (folder, other) = (in_memory(), in_memory());
-    // More than is kept in memory of a file.
-    let long = |number: usize| setting(&format!("{number}:{}", "x".repeat(20_000)));
-    fill(folder.path(), &(1..=900).map(long).collect::<Vec<_>>());
+    fill_long(folder.path());
     let places = within(folder.path(), 101);
     let store = open(folder.path());
     change(folder.path(), &places);

@@ -121,8 +121,8 @@ fn a_whole_ledger_over_which_nothing_was_brought_back_stays_and_needs_no_mark() 
     );
 }
 
-/// A damaged ledger whose last entries lie in its tail alone, as a gateway that was killed left it.
-fn killed() -> TempDir {
+/// A ledger whose last entries lie in its tail alone, as a gateway that was killed left it, and then damaged.
+fn killed_and(damage: impl FnOnce(&mut [u8])) -> TempDir {
     let (running, left) = (in_memory(), in_memory());
     fill(running.path(), &many(300));
     let store = open(running.path());
@@ -132,10 +132,27 @@ fn killed() -> TempDir {
     }
     drop(store);
     let mut bytes = fs::read(ledger(left.path())).unwrap();
-    let end = bytes.len();
-    bytes[8_192..end].fill(7);
+    damage(&mut bytes);
     fs::write(ledger(left.path()), bytes).unwrap();
     left
+}
+
+fn killed() -> TempDir {
+    killed_and(|bytes| bytes[8_192..].fill(7))
+}
+
+#[test]
+fn nothing_is_written_into_a_damaged_ledger_that_is_set_aside() {
+    let (_, _other, file) = with_a_backup(30, Extent::Ledger);
+    // A page that opening it does not come to.
+    let folder = killed_and(|bytes| {
+        let place = bytes.windows(8).rposition(|window| window == b"47:xxxxx").unwrap();
+        bytes[place + 5_000] ^= 1;
+    });
+    let before = fs::read(ledger(folder.path())).unwrap();
+    let restored = bring_back(&file, folder.path()).unwrap();
+    assert!(fs::read(restored.set_aside.unwrap()).unwrap() == before);
+    assert!(restored.tail_set_aside.is_some());
 }
 
 #[test]

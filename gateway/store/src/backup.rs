@@ -1,40 +1,34 @@
 //! Backups, made while the gateway runs.
 //!
 //! Promises: a backup is the ledger, its row of keys and its register as they were at one moment, and, if
-//! asked for, the evidence as it was right after; the writer is not held up; the file has its name only when
-//! it is complete and on disk; it can be checked whole; the chain is walked on the way, so that a ledger that
-//! is damaged has no backup that nobody could bring back.
+//! asked for, the evidence as it was right after; the writer is not held up; it can be checked whole; what is
+//! copied is looked through on the way, so that nothing damaged has a backup that nobody could bring back.
 //!
 //! Refuses: overwriting; the views, which are made anew; leaving evidence out that was asked for and cannot
 //! be read. Bringing back is [`mod@crate::restore`]'s.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Write};
+use std::fs::File;
+use std::io::BufReader;
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use redb::{Key, ReadTransaction, TableDefinition, TableError, TableHandle as _, Value};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
-use rustix::fs::{CWD, RenameFlags, fsync, renameat_with};
-use rustix::io::Errno;
 
-use crate::archive::{Header, PLAIN, Reader, VERSION, WITH_EVIDENCE, Writer, Wrong};
+use crate::archive::{Header, PLAIN, Reader, VERSION, WITH_EVIDENCE, Wrong};
+use crate::backup_file::{self, BackupFile, Out, Watch};
 use crate::caught::caught;
 use crate::error::StoreError;
 use crate::evidence::tables::each_copied;
 use crate::evidence::{self, Evidence};
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
-use crate::names::{clear_away, folder_of};
 use crate::overlay::{Look, look_at};
 use crate::reading::Now;
 use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
 use crate::{checkpoint, codec};
 
-/// After so many bytes the backup is brought to disk, so that the ledger's commits never wait for more.
-const SYNC_AFTER: usize = 1 << 20;
 pub(crate) const EVIDENCE: &str = "evidence.redb";
 /// What a backup calls a table of the evidence: this, and the table's own name.
 pub(crate) const OF_EVIDENCE: &str = "evidence.";
@@ -104,9 +98,6 @@ fn open_whole(folder: &Path, keys: &Keyring) -> Result<Ledger, StoreError> {
     }
 }
 
-/// Is told how many bytes are on disk, again and again, and may end the work.
-pub(crate) type Watch<'w> = &'w mut dyn FnMut(u64) -> ControlFlow<()>;
-
 /// Where evidence is read from.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'e> {
@@ -122,102 +113,56 @@ pub(crate) fn of(
     at: Moment,
     watch: Watch<'_>,
 ) -> Result<Backup, StoreError> {
-    let writing = |error: io::Error| StoreError::Backup { path: target.to_owned(), what: error.to_string() };
-    if target.symlink_metadata().is_ok() {
-        return Err(writing(io::ErrorKind::AlreadyExists.into()));
-    }
-    let part = part_of_backup(target);
-    // It holds what identifies people: whatever lies there under its name is neither followed nor filled.
-    match fs::remove_file(&part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(writing(error)),
-        _ => {}
-    }
-    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-    let file = Paced { file: options.map_err(writing)?, unsynced: 0, synced: 0, watch };
-    let backup = ledger.noted(caught(|| write(ledger, evidence, file, at, &writing)));
-    let named = backup.and_then(|backup| {
-        give_name(&part, target).map_err(writing)?;
-        // What is said to have failed is not to be found under its name.
-        keep_name(target).inspect_err(|_why| clear_away(target)).map_err(writing)?;
-        Ok(backup)
-    });
-    if named.is_err() {
-        clear_away(&part);
-    }
-    named
-}
-
-/// Not every file system can be told to, and those keep it by themselves.
-fn keep_name(target: &Path) -> io::Result<()> {
-    match fsync(File::open(folder_of(target))?) {
-        Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
-        kept => Ok(kept?),
-    }
-}
-
-/// What a backup is called until it is one.
-pub fn part_of_backup(target: &Path) -> PathBuf {
-    let mut part = target.as_os_str().to_owned();
-    part.push(".part");
-    PathBuf::from(part)
-}
-
-/// Not to a file that is there by now.
-fn give_name(part: &Path, target: &Path) -> io::Result<()> {
-    match renameat_with(CWD, part, CWD, target, RenameFlags::NOREPLACE) {
-        // Not every file system can tell.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(part, target),
-        named => Ok(named?),
-    }
+    backup_file::make(target, watch, |file| ledger.noted(caught(|| write(ledger, evidence, file, at))))
 }
 
 fn write(
     ledger: &Ledger,
     evidence: Option<Source<'_>>,
-    file: Paced<'_>,
+    file: BackupFile<'_>,
     at: Moment,
-    writing: &impl Fn(io::Error) -> StoreError,
 ) -> Result<Backup, StoreError> {
     // Everything is read as it is now; what the writer commits meanwhile goes elsewhere in the file.
     let now = ledger.now(Seq(0))?;
     let (read, last) = (&now.read, now.end()?);
     let header = Header::new(at, last, ledger.keys.root());
     let version = if evidence.is_some() { WITH_EVIDENCE } else { PLAIN };
-    let mut out = Writer::begin(file, version, &header, ledger.keys.root()).map_err(writing)?;
-    let entries = copy_entries(ledger, &now, &mut out, writing)?;
-    copy_out(read, GAPS, "", &mut out, writing)?;
+    let mut out = file.begin(version, &header, ledger.keys.root())?;
+    let entries = copy_entries(ledger, &now, &mut out)?;
+    copy_out(read, GAPS, &mut out)?;
     for copy in [CHECKPOINT, CHECKPOINT_AGAIN] {
-        copy_checkpoint(read, copy.name(), &mut out, writing)?;
+        copy_checkpoint(read, copy.name(), &mut out)?;
     }
     // Without its row of keys nothing of it could be read.
     if entries > 0 {
         ledger.keys.check(&*ledger.database()?)?;
     }
-    copy_out(read, KEYS, "", &mut out, writing)?;
+    copy_out(read, KEYS, &mut out)?;
     let mut rows = 0;
     macro_rules! copy {
-        ($($table:ident),+) => { $(rows += copy_out(read, crate::tables::$table, "", &mut out, writing)?;)+ };
+        ($($table:ident),+) => { $(rows += copy_out(read, crate::tables::$table, &mut out)?;)+ };
     }
     each_of_register!(copy);
     drop(now);
-    let evidence = evidence.map(|source| write_evidence(source, &mut out, writing)).transpose()?;
-    out.end().and_then(|paced| paced.file.sync_all()).map_err(writing)?;
+    let evidence = evidence.map(|source| write_evidence(source, &mut out)).transpose()?;
+    out.end()?;
     Ok(Backup { made_at: at, last, entries, rows, evidence, is_tail_foreign: ledger.is_tail_foreign })
 }
 
 /// Tells how many items it has.
-fn write_evidence(
-    source: Source<'_>,
-    out: &mut Writer<Paced<'_>>,
-    writing: &impl Fn(io::Error) -> StoreError,
-) -> Result<u64, StoreError> {
+fn write_evidence(source: Source<'_>, out: &mut Out<'_>) -> Result<u64, StoreError> {
     let copy = |read: &ReadTransaction| {
+        let mut proof = evidence::Proof::of(read)?;
         macro_rules! copy {
-            ($($table:ident),+) => {
-                [$(copy_out(read, evidence::tables::$table, OF_EVIDENCE, out, writing)?),+]
-            };
+            ($($table:ident),+) => { [$({
+                let table = evidence::tables::$table;
+                let name = table.name();
+                let seen = |key: &[u8], value: &[u8]| proof.see(name, key, value);
+                copy_each(read, table, &format!("{OF_EVIDENCE}{name}"), out, seen)?
+            }),+] };
         }
         let [_totals, items, _bytes] = each_copied!(copy);
+        proof.end()?;
         Ok(items)
     };
     match source {
@@ -227,19 +172,14 @@ fn write_evidence(
 }
 
 /// Each as it was written, once the chain has led to it.
-fn copy_entries(
-    ledger: &Ledger,
-    now: &Now,
-    out: &mut Writer<Paced<'_>>,
-    writing: &impl Fn(io::Error) -> StoreError,
-) -> Result<u64, StoreError> {
+fn copy_entries(ledger: &Ledger, now: &Now, out: &mut Out<'_>) -> Result<u64, StoreError> {
     let (mut count, start, last) = (0, now.start()?.last, now.end()?);
     let mut put = |seq: Seq, bytes: &[u8]| {
         if count == 0 {
-            out.table(EVENTS.name()).map_err(writing)?;
+            out.table(EVENTS.name())?;
         }
         count += 1;
-        out.row(&seq.0.to_le_bytes(), bytes).map_err(writing)
+        out.row(&seq.0.to_le_bytes(), bytes)
     };
     // Those that are forgotten and still there: by them it is known that texts may have to go, too. The chain
     // does not lead to them, and a damaged one could hide what comes behind it.
@@ -257,69 +197,47 @@ fn copy_entries(
 }
 
 /// Each part from whichever copy of it is whole.
-fn copy_checkpoint(
-    read: &ReadTransaction,
-    table: &str,
-    out: &mut Writer<Paced<'_>>,
-    writing: &impl Fn(io::Error) -> StoreError,
-) -> Result<(), StoreError> {
+fn copy_checkpoint(read: &ReadTransaction, table: &str, out: &mut Out<'_>) -> Result<(), StoreError> {
     let mut is_first = true;
     checkpoint::rows(read, |key, bytes| {
         if std::mem::take(&mut is_first) {
-            out.table(table).map_err(writing)?;
+            out.table(table)?;
         }
-        out.row(<(u64, u32) as Value>::as_bytes(&key).as_ref(), bytes).map_err(writing)
+        out.row(<(u64, u32) as Value>::as_bytes(&key).as_ref(), bytes)
     })
 }
 
 fn copy_out<K: Key + 'static, V: Value + 'static>(
     read: &ReadTransaction,
-    definition: TableDefinition<'static, K, V>,
-    prefix: &str,
-    out: &mut Writer<Paced<'_>>,
-    writing: &impl Fn(io::Error) -> StoreError,
+    table: TableDefinition<'static, K, V>,
+    out: &mut Out<'_>,
 ) -> Result<u64, StoreError> {
-    let table = match read.open_table(definition) {
+    copy_each(read, table, table.name(), out, |_key, _value| Ok(()))
+}
+
+/// Under this name; `seen` is shown every row first.
+fn copy_each<K: Key + 'static, V: Value + 'static>(
+    read: &ReadTransaction,
+    table: TableDefinition<'static, K, V>,
+    name: &str,
+    out: &mut Out<'_>,
+    mut seen: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    let table = match read.open_table(table) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(0),
         table => table?,
     };
-    out.table(&format!("{prefix}{}", definition.name())).map_err(writing)?;
+    out.table(name)?;
     let mut count = 0;
     for row in table.range::<K::SelfType<'_>>(..)? {
         let (key, value) = row?;
         let (key, value) = (key.value(), value.value());
-        out.row(K::as_bytes(&key).as_ref(), V::as_bytes(&value).as_ref()).map_err(writing)?;
+        let (key, value) = (K::as_bytes(&key), V::as_bytes(&value));
+        seen(key.as_ref(), value.as_ref())?;
+        out.row(key.as_ref(), value.as_ref())?;
         count += 1;
     }
     Ok(count)
-}
-
-/// A file of which only so much is ever on its way to the disk.
-struct Paced<'w> {
-    file: File,
-    unsynced: usize,
-    synced: u64,
-    watch: Watch<'w>,
-}
-
-impl Write for Paced<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.unsynced += written;
-        if self.unsynced >= SYNC_AFTER {
-            self.file.sync_data()?;
-            self.synced += u64::try_from(self.unsynced).unwrap_or_default();
-            self.unsynced = 0;
-            if (self.watch)(self.synced).is_break() {
-                return Err(io::Error::other("it was ended before it was through"));
-            }
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }
 
 /// Reads a backup to its end. Without a key all is checked that can be.

@@ -14,6 +14,7 @@ mod answer;
 mod append;
 mod archive;
 mod backup;
+mod backup_file;
 mod begin;
 mod caught;
 mod change;
@@ -70,7 +71,8 @@ use ledger::Ledger;
 use reserve::Reserve;
 
 pub use append::{Append, Appended, Claimant, Credential, Expect, Failure, Held, Line};
-pub use backup::{Backup, Extent, backup, backup_with, check_backup, part_of_backup};
+pub use backup::{Backup, Extent, backup, backup_with, check_backup};
+pub use backup_file::part_of_backup;
 pub use checkpoint::Forgotten;
 pub use disk::{Disk, Place};
 pub use error::StoreError;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use common::damage::{Chance, in_memory, ledger};
 use common::{KEY, append, at, gate, open, setting, unmatched};
+use redb::{Database, ReadableTable as _, Table, TableDefinition};
 use rollcall_domain::ids::{DeviceId, Seq, StudentId};
 use rollcall_store::evidence::{Item, ItemId, Kept, Kind, Limits, Subject};
 use rollcall_store::{
@@ -172,6 +173,39 @@ fn evidence_that_cannot_be_read_is_not_left_out_without_a_word() {
     let refused = backup_with(folder.path(), KEY, &target, at(), Extent::WithEvidence);
     assert!(refused.is_err() && !target.exists());
     assert!(backup_with(folder.path(), KEY, &target, at(), Extent::Ledger).is_ok());
+}
+
+/// Something is changed in sound pages of a closed file.
+fn change(folder: &Path, change: impl FnOnce(&mut Table<'_, (i64, u64), &'static [u8]>), table: &str) {
+    let database = Database::open(evidence(folder)).unwrap();
+    let write = database.begin_write().unwrap();
+    change(&mut write.open_table(TableDefinition::new(table)).unwrap());
+    write.commit().unwrap();
+}
+
+#[test]
+fn evidence_that_could_not_be_brought_back_is_not_said_to_be_backed_up() {
+    let lose = |table: &mut Table<'_, (i64, u64), &'static [u8]>| drop(table.pop_last().unwrap().unwrap());
+    let shorten = |table: &mut Table<'_, (i64, u64), &'static [u8]>| {
+        let key = table.last().unwrap().unwrap().0.value();
+        table.insert(key, [1].as_slice()).unwrap();
+    };
+    for (number, table) in ["items", "bytes", "bytes"].into_iter().enumerate() {
+        let (folder, store) = filled();
+        let (target, _) = (folder.path().join("backup"), all(store.evidence()));
+        drop(store);
+        if number == 2 {
+            change(folder.path(), shorten, table);
+        } else {
+            change(folder.path(), lose, table);
+        }
+        let made = backup_with(folder.path(), KEY, &target, at(), Extent::WithEvidence);
+        assert!(matches!(made, Err(StoreError::DamagedEvidence)), "{made:?}");
+        // A store that is open sets it aside, as after any other reading of it.
+        let made = open(folder.path()).backup_with(&target, at(), Extent::WithEvidence);
+        assert!(matches!(made, Err(StoreError::Down)), "{made:?}");
+        assert!(!target.exists());
+    }
 }
 
 #[test]

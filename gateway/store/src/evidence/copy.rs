@@ -1,14 +1,14 @@
 //! All of the evidence, out of one file and into another: what a backup needs.
 //!
-//! Promises: what is read belongs together, as it was at one moment; what is put in is checked: every item
-//! has its bytes, and all of them come to what the totals say; memory holds one row at a time, and what the
+//! Promises: what is read belongs together, as it was at one moment; what is read and what is put in is checked:
+//! every item has its bytes, and all of them come to what the totals say; memory holds one row at a time, and what the
 //! engine keeps of a transaction.
 //!
 //! Refuses: knowing what a backup looks like.
 
 use std::path::Path;
 
-use redb::{ReadTransaction, ReadableDatabase as _, TableHandle as _, Value};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableError, TableHandle as _, Value};
 
 use super::Evidence;
 use super::file::totals_in;
@@ -49,6 +49,53 @@ pub(crate) fn look_at_closed<T>(
         totals_in(&database)?;
         look(&database.begin_read()?).map(Some)
     })
+}
+
+/// What is counted of rows on their way into a backup: that they could be brought back.
+pub(crate) struct Proof {
+    items: Option<ReadOnlyTable<Key, &'static [u8]>>,
+    counted: Totals,
+    /// Items whose bytes have come.
+    whole: u64,
+    told: Option<Totals>,
+}
+
+impl Proof {
+    pub(crate) fn of(read: &ReadTransaction) -> Result<Self, StoreError> {
+        let items = match read.open_table(ITEMS) {
+            Err(TableError::TableDoesNotExist(_)) => None,
+            items => Some(items?),
+        };
+        let (counted, told) = Default::default();
+        Ok(Proof { items, counted, whole: 0, told })
+    }
+
+    /// Looks at a row of one of the tables that are copied.
+    pub(crate) fn see(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if table == META.name() && key == TOTALS.as_bytes() {
+            self.told = Some(Totals::read(value)?);
+        } else if table == ITEMS.name() {
+            self.counted.count(&Row::read(value)?);
+        } else if table == BYTES.name() {
+            let item = self.items.as_ref().map(|items| items.get(<Key as Value>::from_bytes(key)));
+            let row = item.transpose()?.flatten().map(|row| Row::read(row.value())).transpose()?;
+            if row.is_none_or(|row| !row.is_of(value)) {
+                return Err(StoreError::DamagedEvidence);
+            }
+            self.whole += 1;
+        }
+        Ok(())
+    }
+
+    /// All have come.
+    pub(crate) fn end(&self) -> Result<(), StoreError> {
+        are_all(&self.told.unwrap_or_default(), &self.counted, self.whole)
+    }
+}
+
+fn are_all(told: &Totals, counted: &Totals, whole: u64) -> Result<(), StoreError> {
+    let all = told.are_those_of(counted) && whole == counted.items;
+    if all { Ok(()) } else { Err(StoreError::DamagedEvidence) }
 }
 
 /// A new file that rows are put into.
@@ -92,9 +139,7 @@ impl Loading {
     /// All has come.
     pub(crate) fn end(mut self) -> Result<(), StoreError> {
         let told = self.told.unwrap_or_default();
-        if !told.are_those_of(&self.counted) || self.whole != self.counted.items {
-            return Err(StoreError::DamagedEvidence);
-        }
+        are_all(&told, &self.counted, self.whole)?;
         let transaction = self.steps.take(0)?;
         Rows::of(transaction)?;
         told.write(transaction)?;

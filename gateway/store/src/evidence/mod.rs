@@ -38,7 +38,7 @@ use queue::{Reply, Request, Shared};
 
 pub use losses::Loss;
 
-pub(crate) use copy::{Loading, look_at_closed};
+pub(crate) use copy::{Loading, Proof, look_at_closed};
 pub(crate) use file::set_aside;
 
 /// Something to be kept.

@@ -49,6 +49,11 @@ impl Totals {
         (self.items, self.bytes) == (counted.items, counted.bytes)
     }
 
+    pub(super) fn count(&mut self, row: &Row) {
+        self.items += 1;
+        self.bytes = self.bytes.saturating_add(row.cost());
+    }
+
     pub(super) fn write(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
         let bytes = postcard::to_allocvec(self).map_err(StoreError::Encode)?;
         transaction.open_table(META)?.insert(TOTALS, bytes.as_slice())?;
@@ -80,6 +85,11 @@ impl Row {
 
     pub(super) fn cost(&self) -> u64 {
         cost(self.size, self.about.len())
+    }
+
+    /// Whether so many bytes came.
+    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
+        self.size == bytes.len()
     }
 
     pub(super) fn kept(self, id: ItemId) -> Kept {
@@ -131,15 +141,14 @@ impl<'t> Rows<'t> {
         let bytes = postcard::to_allocvec(row).map_err(StoreError::Encode)?;
         self.items.insert(key, bytes.as_slice())?;
         self.by_device.insert((row.device.as_str(), key.0, key.1), ())?;
-        totals.items += 1;
-        totals.bytes = totals.bytes.saturating_add(row.cost());
+        totals.count(row);
         Ok(())
     }
 
     /// The bytes of an item that is there.
     pub(super) fn put_bytes(&mut self, key: Key, bytes: &[u8]) -> Result<(), StoreError> {
         let row = self.items.get(key)?.map(|row| Row::read(row.value())).transpose()?;
-        if row.is_none_or(|row| row.size != bytes.len()) {
+        if row.is_none_or(|row| !row.is_of(bytes)) {
             return Err(StoreError::DamagedEvidence);
         }
         self.bytes.insert(key, bytes)?;

@@ -355,7 +355,7 @@ fn some_tail(campus: &Campus) -> Vec<u8> {
 fn a_command_without_a_gateway_that_is_told_to_end_leaves_nothing_of_what_it_began() {
     let campus = Campus::new();
     let (folder, data) = (campus.folder.path(), campus.folder.path().join("data"));
-    append(&campus, &data, 15_000);
+    append(&campus, &data, 10_000);
     done(&campus, &format!("backup {BACKUP}"));
     let (top, within) = (names(folder), names(&data));
     for (line, part) in [

@@ -27,7 +27,7 @@ use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::{Look, look_at};
 use crate::reading::Now;
 use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
-use crate::{checkpoint, codec};
+use crate::{checkpoint, codec, ended};
 
 pub(crate) const EVIDENCE: &str = "evidence.redb";
 /// What a backup calls a table of the evidence: this, and the table's own name.
@@ -91,7 +91,11 @@ pub fn backup_with(
 /// Of a file with damaged pages the entry is named that lies on one, if any can still be reached.
 fn open_whole(folder: &Path, keys: &Keyring) -> Result<Ledger, StoreError> {
     let path = file_in(folder);
-    let Look::Damaged(what) = look_at(&path)? else { return Ledger::open_unchanged(folder, keys) };
+    let Look::Damaged(what) = look_at(&path)? else {
+        let ledger = Ledger::open_unchanged(folder, keys)?;
+        ended::check(folder, ledger.end()?)?;
+        return Ok(ledger);
+    };
     match caught(|| Ledger::open_unchanged(folder, keys)?.walk(Head::START, drop)) {
         Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) => Err(error),
         _ => Err(StoreError::Broken { path, what }),

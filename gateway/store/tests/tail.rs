@@ -125,6 +125,8 @@ fn the_last_entry_of_the_tail_is_missed_if_the_views_had_seen_it() {
     fs::copy(folder.path().join("views.redb"), left.path().join("views.redb")).unwrap();
     let found = verify(left.path(), KEY, None).unwrap_err();
     assert!(matches!(found, StoreError::Damaged { seq: 4, .. }), "{found}");
+    let found = backup(left.path(), KEY, &left.path().join("b"), at()).unwrap_err();
+    assert!(matches!(found, StoreError::Damaged { seq: 4, .. }), "{found}");
     let store = open(left.path());
     assert!(matches!(store.gaps().unwrap()[..], [Gap { first: Seq(4), last: Seq(4), .. }]));
     let next = append(&store, vec![setting("5")]);

@@ -8,21 +8,20 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::begin::begin_lasting;
-use crate::checkpoint::{ROW, Sweep};
+use crate::checkpoint::{Copies, ROW, Sweep};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
-use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN};
 
 /// A row of a checkpoint: its key, and its bytes.
-pub(crate) type Row = ((u64, u32), Vec<u8>);
+pub(crate) type Row = ((u64, u32), Arc<[u8]>);
 
 #[derive(Default)]
 struct Waiting {
     /// Rows, and who waits for them to be on disk.
-    asked: VecDeque<(Row, SyncSender<()>)>,
+    asked: VecDeque<(Copies, Row, SyncSender<()>)>,
     sweeping: bool,
     /// The disk refused since somebody began to wait.
     refused: bool,
@@ -41,12 +40,13 @@ impl Chores {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a row; what is returned hears of it once it is on disk, or of its end if it is not.
-    pub(crate) fn ask(&self, row: Row) -> Receiver<()> {
+    /// Asks for a row in one of its tables; what is returned hears of it once it is on disk, or of its end if it
+    /// is not.
+    pub(crate) fn ask(&self, copies: Copies, row: Row) -> Receiver<()> {
         let (done, heard) = sync_channel(1);
         let mut waiting = self.lock();
         if !waiting.closed {
-            waiting.asked.push_back((row, done));
+            waiting.asked.push_back((copies, row, done));
         }
         heard
     }
@@ -77,15 +77,17 @@ impl Chores {
     /// One transaction. If it fails, whoever asked for it hears of it.
     pub(crate) fn step(&self, ledger: &Ledger, sweep: &mut Sweep) -> Result<(), StoreError> {
         let asked = self.lock().asked.pop_front();
-        if let Some((row, done)) = asked {
+        if let Some((copies, (key, bytes), done)) = asked {
             // What the row stands for must lie where it is forgotten, and not come back from the tail.
-            if row.0.1 == ROW {
+            if key.1 == ROW {
                 ledger.move_tail(true)?;
             }
-            put(ledger, &row)?;
+            let transaction = begin_lasting(&*ledger.database()?)?;
+            transaction.open_table(copies)?.insert(key, &*bytes)?;
+            transaction.commit()?;
             // Whoever does not wait any more need not hear of it.
             done.send(()).unwrap_or_default();
-        } else if sweep.step(ledger)? {
+        } else if self.is_sweeping() && sweep.step(ledger)? {
             self.lock().sweeping = false;
             self.changed.notify_all();
         }
@@ -105,13 +107,4 @@ impl Chores {
         self.lock().closed = true;
         self.refuse();
     }
-}
-
-/// On pages of two tables, so that one page that is damaged does not lose it.
-fn put(ledger: &Ledger, (key, bytes): &Row) -> Result<(), StoreError> {
-    let transaction = begin_lasting(&*ledger.database()?)?;
-    for table in [CHECKPOINT, CHECKPOINT_AGAIN] {
-        transaction.open_table(table)?.insert(key, bytes.as_slice())?;
-    }
-    Ok(transaction.commit()?)
 }

@@ -21,8 +21,8 @@ use rollcall_domain::session::SessionStatus;
 
 use crate::Store;
 use crate::append::{Append, Appended};
-use crate::checkpoint::{self, Forgotten, ROW, Row, frame};
-use crate::chores::{self, Chores};
+use crate::checkpoint::{self, COPIES, Forgotten, ROW, Row, frame};
+use crate::chores::Chores;
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
@@ -124,13 +124,18 @@ impl Retention<'_> {
         (self.append)(Append::new(Vec::new(), drop));
     }
 
-    fn put(&self, row: chores::Row) -> Result<(), StoreError> {
-        if !self.ledger.is_up() {
-            return Err(StoreError::Down);
+    /// In both tables, one after the other.
+    fn put(&self, (key, bytes): Framed) -> Result<(), StoreError> {
+        let bytes: Arc<[u8]> = bytes.into();
+        for copies in COPIES {
+            if !self.ledger.is_up() {
+                return Err(StoreError::Down);
+            }
+            let done = self.chores.ask(copies, (key, Arc::clone(&bytes)));
+            self.wake();
+            done.recv().map_err(|_refused| StoreError::Down)?;
         }
-        let done = self.chores.ask(row);
-        self.wake();
-        done.recv().map_err(|_refused| StoreError::Down)
+        Ok(())
     }
 
     /// In pieces, so that no commit of the views takes long.
@@ -256,6 +261,9 @@ impl Needs<'_> {
     }
 }
 
+/// A row or a part: its key, and its bytes.
+type Framed = ((u64, u32), Vec<u8>);
+
 /// Gathers items into parts.
 struct Parts {
     /// The last forgotten entry, and when the checkpoint is made.
@@ -268,12 +276,12 @@ struct Parts {
 
 impl Parts {
     /// Hands out a part when one is full.
-    fn take(&mut self, item: &Item) -> Result<Option<chores::Row>, StoreError> {
+    fn take(&mut self, item: &Item) -> Result<Option<Framed>, StoreError> {
         self.items.extend(frame::item(item)?);
         if self.items.len() < PART_BYTES { Ok(None) } else { self.part().map(Some) }
     }
 
-    fn part(&mut self) -> Result<chores::Row, StoreError> {
+    fn part(&mut self) -> Result<Framed, StoreError> {
         self.number += 1;
         let bytes = frame::part(self.of, self.number, &std::mem::take(&mut self.items))?;
         self.hasher.update(&bytes);

@@ -15,12 +15,17 @@ use std::path::Path;
 
 use common::damage::{PAGE, damage, fill, in_memory, ledger, many, places, stored};
 use common::{KEY, append, at, open, setting};
+use redb::{Database, ReadableDatabase as _, TableDefinition};
+use rollcall_domain::event::{Event, RetentionEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
-use rollcall_store::{Appended, Gap, Store, StoreError, salvage, verify};
+use rollcall_store::{Appended, Store, StoreError, salvage, verify};
+
+type Copies = TableDefinition<'static, (u64, u32), &'static [u8]>;
 
 /// More than any entry is old.
 const OLD: i64 = 4_000_000_000_000;
+const ROW_MAGIC: &[u8] = b"RCF1";
 
 fn forget_to(store: &Store, end: u64) {
     let (ledger, records) = (Moment::from_millis(OLD), Moment::from_millis(0));
@@ -33,11 +38,14 @@ fn forget_to(store: &Store, end: u64) {
 
 /// Entries 201 to 301, and what they follow; twice, so that the first checkpoint's pages lie about.
 fn forgetful() -> tempfile::TempDir {
+    forgetful_to(&[101, 201])
+}
+
+fn forgetful_to(ends: &[u64]) -> tempfile::TempDir {
     let folder = in_memory();
     fill(folder.path(), &many(300));
     let store = open(folder.path());
-    forget_to(&store, 101);
-    forget_to(&store, 201);
+    ends.iter().for_each(|end| forget_to(&store, *end));
     drop(store);
     folder
 }
@@ -97,26 +105,127 @@ fn what_was_forgotten_does_not_come_back_from_pages_that_lie_about() {
     assert_eq!(agrees(folder.path(), &before), 0);
 }
 
+/// Refused, and left as it is.
+fn is_refused(folder: &Path) {
+    let damaged = fs::read(ledger(folder)).unwrap();
+    let error = salvage(folder, KEY, at()).unwrap_err();
+    assert!(matches!(error, StoreError::Checkpoint { .. }), "{error}");
+    assert!(fs::read(ledger(folder)).unwrap() == damaged);
+    let error = common::refusal(folder, KEY);
+    assert!(matches!(error, StoreError::Checkpoint { .. }), "{error}");
+}
+
 #[test]
 fn with_all_copies_of_a_checkpoint_damaged_nothing_is_made_of_the_rest() {
     for magic in [b"RCP1", b"RCF1"] {
         let folder = forgetful();
         let places = places(folder.path(), magic);
-        damage(folder.path(), |bytes| places.iter().for_each(|at| bytes[*at + 30] ^= 1));
-        let damaged = fs::read(ledger(folder.path())).unwrap();
-        match salvage(folder.path(), KEY, at()) {
-            // Nothing is left that says that anything was forgotten; then it is lost.
-            Ok(salvaged) => {
-                assert_eq!(magic, b"RCF1");
-                assert!(salvaged.gaps.iter().map(Gap::entries).sum::<u64>() > 0);
+        damage(folder.path(), |bytes| {
+            places.iter().for_each(|at| bytes[*at + 30] ^= 1);
+            bytes[0] ^= 1;
+        });
+        is_refused(folder.path());
+    }
+}
+
+#[test]
+fn without_a_trace_of_a_checkpoint_an_entry_that_says_what_was_forgotten_is_enough() {
+    let folder = forgetful();
+    let places = [b"RCP1", b"RCF1"].map(|magic| places(folder.path(), magic)).concat();
+    damage(folder.path(), |bytes| {
+        places.iter().for_each(|at| bytes[*at..*at + PAGE / 2].fill(0));
+        bytes[0] ^= 1;
+    });
+    is_refused(folder.path());
+}
+
+#[test]
+fn a_checkpoint_from_before_does_not_stand_for_what_was_forgotten_later() {
+    let folder = forgetful();
+    let latest = [ROW_MAGIC, &[1], &200_u64.to_le_bytes()].concat();
+    let places = places(folder.path(), &latest);
+    damage(folder.path(), |bytes| {
+        places.iter().for_each(|at| bytes[*at + 30] ^= 1);
+        bytes[0] ^= 1;
+    });
+    is_refused(folder.path());
+}
+
+#[test]
+fn any_two_pages_beside_each_other_can_be_destroyed() {
+    // With one checkpoint nothing of its pages is written again when it stands.
+    for ends in [&[201][..], &[101, 201]] {
+        let original = forgetful_to(ends);
+        let (before, whole) = (stored(original.path()), fs::read(ledger(original.path())).unwrap());
+        let keys: Vec<usize> = places(original.path(), b"RCK1").into_iter().map(|at| at / PAGE).collect();
+        let rows = places(original.path(), ROW_MAGIC);
+        let mut destroyed = 0;
+        for page in 0..whole.len() / PAGE - 1 {
+            let range = page * PAGE..(page + 2) * PAGE;
+            let has_row = rows.iter().any(|at| range.contains(at));
+            if !has_row || keys.contains(&page) || keys.contains(&(page + 1)) {
+                continue;
             }
+            let folder = in_memory();
+            let mut bytes = whole.clone();
+            bytes[range].fill(0xFF);
+            fs::write(ledger(folder.path()), bytes).unwrap();
+            salvage(folder.path(), KEY, at()).unwrap();
+            assert!(agrees(folder.path(), &before) < 80, "page {page}");
+            destroyed += 1;
+        }
+        assert!(destroyed > 2, "{destroyed}");
+    }
+}
+
+#[test]
+fn a_ledger_that_was_told_to_forget_and_still_has_everything_is_salvaged() {
+    let folder = in_memory();
+    fill(folder.path(), &many(120));
+    let store = open(folder.path());
+    append(&store, vec![Event::Retention(RetentionEvent::Entries { to: Seq(60) })]);
+    drop(store);
+    let before = stored(folder.path());
+    damage(folder.path(), |bytes| bytes[..PAGE].fill(0));
+    salvage(folder.path(), KEY, at()).unwrap();
+    assert!(stored(folder.path()) == before);
+    // After what it was told to forget, anything can be lost, and is named; before, nobody knows why it is not there.
+    for (seq, is_made) in [(90, true), (30, false)] {
+        let entry = before.iter().find(|(at, _)| *at == seq).unwrap().1.clone();
+        let places = places(folder.path(), &entry);
+        damage(folder.path(), |bytes| places.iter().for_each(|at| bytes[*at + 20] ^= 1));
+        match salvage(folder.path(), KEY, at()) {
+            Ok(salvaged) => assert_eq!((is_made, salvaged.gaps.len()), (true, 1)),
             Err(error) => {
-                let expected =
-                    matches!(error, StoreError::Checkpoint { .. } | StoreError::NothingProven { .. });
-                assert!(expected, "{error}");
-                assert!(fs::read(ledger(folder.path())).unwrap() == damaged);
+                assert!(!is_made && matches!(error, StoreError::Checkpoint { seq: 60 }), "{error}");
             }
         }
+    }
+}
+
+#[test]
+fn a_row_of_which_a_power_cut_left_one_copy_is_written_again() {
+    const COPIES: [&str; 2] = ["checkpoint", "checkpoint_again"];
+    for lacks in COPIES {
+        let folder = forgetful();
+        let database = Database::open(ledger(folder.path())).unwrap();
+        let write = database.begin_write().unwrap();
+        write.open_table(Copies::new(lacks)).unwrap().remove((200, 0)).unwrap();
+        write.commit().unwrap();
+        drop(database);
+        assert!(matches!(verify(folder.path(), KEY, None), Err(StoreError::Checkpoint { seq: 200 })));
+        let store = open(folder.path());
+        while store.is_forgetting() {
+            std::thread::yield_now();
+        }
+        drop(store);
+        let read = Database::open(ledger(folder.path())).unwrap().begin_read().unwrap();
+        let rows = COPIES.map(|copies| {
+            let row = read.open_table(Copies::new(copies)).unwrap().get((200, 0)).unwrap().unwrap();
+            row.value().to_vec()
+        });
+        assert!(rows[0] == rows[1]);
+        assert_eq!(verify(folder.path(), KEY, None).unwrap().forgotten.unwrap().to, Seq(200));
     }
 }
 

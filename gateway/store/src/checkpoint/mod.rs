@@ -2,14 +2,15 @@
 //!
 //! Promises: a ledger with a checkpoint is checked from the entry that the checkpoint stands for on, as one
 //! without is from its first; views made anew begin with what the checkpoint holds; each part of it, and its
-//! row, lie in two tables, so that one page that is damaged loses neither; parts without a row mean nothing.
+//! row, lie in two tables, and are written there by two transactions, so that they do not lie beside each
+//! other either: pages that are damaged together lose neither; parts without a row mean nothing.
 //!
 //! Refuses: deciding what is forgotten ([`crate::retention`]), and taking it away ([`sweep`]).
 
 pub(crate) mod frame;
 mod sweep;
 
-use redb::{ReadTransaction, ReadableDatabase as _, TableError};
+use redb::{ReadTransaction, ReadableDatabase as _, TableDefinition, TableError};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
@@ -24,6 +25,12 @@ use crate::views::{Item, ViewsFile};
 
 /// The part with this number is the row.
 pub(crate) const ROW: u32 = 0;
+
+/// A table of rows and parts.
+pub(crate) type Copies = TableDefinition<'static, (u64, u32), &'static [u8]>;
+
+/// There are two of everything.
+pub(crate) const COPIES: [Copies; 2] = [CHECKPOINT, CHECKPOINT_AGAIN];
 
 /// Entries that the ledger was told to forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +57,7 @@ struct Tables(Vec<Table>);
 impl Tables {
     fn open(read: &ReadTransaction) -> Result<Self, StoreError> {
         let mut tables = Vec::with_capacity(2);
-        for table in [CHECKPOINT, CHECKPOINT_AGAIN] {
+        for table in COPIES {
             match read.open_table(table) {
                 Err(TableError::TableDoesNotExist(_)) => {}
                 table => tables.push(table?),
@@ -59,15 +66,19 @@ impl Tables {
         Ok(Tables(tables))
     }
 
-    fn row(&self, last: u64) -> Result<Option<Row>, StoreError> {
+    /// Its copies that can be read.
+    fn rows(&self, last: u64) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::with_capacity(2);
         for table in &self.0 {
-            if let Some(bytes) = table.get((last, ROW))?
-                && let Some(row) = Row::read(bytes.value())?.filter(|row| row.head.last.0 == last)
-            {
-                return Ok(Some(row));
+            if let Some(bytes) = table.get((last, ROW))? {
+                rows.extend(Row::read(bytes.value())?.filter(|row| row.head.last.0 == last));
             }
         }
-        Ok(None)
+        Ok(rows)
+    }
+
+    fn row(&self, last: u64) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(last)?.first().copied())
     }
 
     /// The latest checkpoint that has its row.
@@ -113,16 +124,36 @@ pub(crate) fn start(read: &ReadTransaction) -> Result<Head, StoreError> {
 
 /// The same, if whoever has the key says so.
 pub(crate) fn proven_start(read: &ReadTransaction, keys: &Keys) -> Result<Head, StoreError> {
-    match latest(read)? {
-        None => Ok(Head::START),
-        Some(row) if row.is_genuine(keys.chain(row.head.last)) => Ok(row.head),
-        Some(row) => Err(StoreError::Chain { seq: row.head.last.0 }),
-    }
+    Ok(proven(read, keys)?.map_or(Head::START, |row| row.head))
+}
+
+/// The latest checkpoint as who has the key wrote it, in whichever copy.
+fn proven(read: &ReadTransaction, keys: &Keys) -> Result<Option<Row>, StoreError> {
+    let tables = Tables::open(read)?;
+    let Some(latest) = tables.latest()? else { return Ok(None) };
+    let last = latest.head.last;
+    let genuine = tables.rows(last.0)?.into_iter().find(|row| row.is_genuine(keys.chain(last)));
+    genuine.map(Some).ok_or(StoreError::Chain { seq: last.0 })
 }
 
 /// What the ledger was told to forget.
 pub(crate) fn known(ledger: &Ledger) -> Result<Option<Forgotten>, StoreError> {
     Ok(latest(&ledger.database()?.begin_read()?)?.map(Forgotten::from))
+}
+
+/// The row, and a table that lacks it: the power went between the two.
+fn lacking(read: &ReadTransaction) -> Result<Option<(Row, Copies)>, StoreError> {
+    let Some(row) = latest(read)? else { return Ok(None) };
+    for copies in COPIES {
+        let is_there = match read.open_table(copies) {
+            Err(TableError::TableDoesNotExist(_)) => false,
+            table => table?.get((row.head.last.0, ROW))?.is_some(),
+        };
+        if !is_there {
+            return Ok(Some((row, copies)));
+        }
+    }
+    Ok(None)
 }
 
 /// Hands every item of the checkpoint to `each`; ends with an error if they are not those that were written,
@@ -170,8 +201,7 @@ fn parts(
 /// Looks at both copies of everything.
 pub(crate) fn check(ledger: &Ledger) -> Result<Option<Forgotten>, StoreError> {
     let read = ledger.database()?.begin_read()?;
-    let Some(row) = latest(&read)? else { return Ok(None) };
-    proven_start(&read, &ledger.keys)?;
+    let Some(row) = proven(&read, &ledger.keys)? else { return Ok(None) };
     for table in Tables::open(&read)?.0 {
         let one = Tables(vec![table]);
         let mut hasher = blake3::Hasher::new();

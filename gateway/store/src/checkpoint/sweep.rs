@@ -2,7 +2,8 @@
 //!
 //! Promises: so many rows at a time, each time in one transaction that takes a few milliseconds; nobody reads
 //! what goes, so it can stop anywhere and begin again; the entries go last, so that as long as one of them
-//! is there, everything is looked through once more after a restart.
+//! is there, everything is looked through once more after a restart. First of all, a copy of the row that a
+//! power cut kept from being written is.
 //!
 //! Refuses: anything after the last forgotten entry, although it lie in one row with it, and the checkpoint that
 //! stands for it.
@@ -12,12 +13,12 @@ use std::ops::Bound;
 use redb::{ReadableDatabase as _, ReadableTable as _, Table, TableError, WriteTransaction};
 use rollcall_domain::ids::Seq;
 
-use super::start;
+use super::{COPIES, Copies, ROW, lacking, start};
 use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::events;
 use crate::ledger::Ledger;
-use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, TEXTS, TEXTS_ABOUT};
+use crate::tables::{EVENTS, GAPS, TEXTS, TEXTS_ABOUT};
 
 /// Rows that one step takes away.
 const AT_ONCE: usize = 512;
@@ -32,26 +33,28 @@ pub(crate) struct Sweep(At);
 
 type About = (u8, u64, u64, u8);
 
+#[derive(Default)]
 enum At {
+    #[default]
+    Row,
     /// The last row looked at.
     About(Option<About>),
     Texts,
     Gaps,
-    Checkpoints,
+    /// How many of the tables are through: each in transactions of its own, so that what stays of both does
+    /// not come to lie on pages beside each other.
+    Checkpoints(usize),
     Events,
-}
-
-impl Default for At {
-    fn default() -> Self {
-        At::About(None)
-    }
 }
 
 /// Whether there is anything to take away.
 pub(crate) fn is_unswept(ledger: &Ledger) -> Result<bool, StoreError> {
     let read = ledger.database()?.begin_read()?;
     let last = start(&read)?.last;
-    for table in [CHECKPOINT, CHECKPOINT_AGAIN] {
+    if lacking(&read)?.is_some() {
+        return Ok(true);
+    }
+    for table in COPIES {
         let table = match read.open_table(table) {
             Err(TableError::TableDoesNotExist(_)) => continue,
             table => table?,
@@ -72,15 +75,22 @@ impl Sweep {
     pub(crate) fn step(&mut self, ledger: &Ledger) -> Result<bool, StoreError> {
         let last = ledger.start()?.last;
         let at = std::mem::take(&mut self.0);
+        if let At::Row = at {
+            self.0 = if write_row(ledger)? { At::Row } else { At::About(None) };
+            return Ok(false);
+        }
         if let At::About(after) = at {
             self.0 = about(ledger, last, after)?.map_or(At::Texts, |after| At::About(Some(after)));
             return Ok(false);
         }
         let transaction = begin_lasting(&*ledger.database()?)?;
         let (next, is_more) = match &at {
-            At::About(_) | At::Texts => (At::Gaps, texts(&transaction, last)?),
-            At::Gaps => (At::Checkpoints, gaps(&transaction, last)?),
-            At::Checkpoints => (At::Events, checkpoints(&transaction, last)?),
+            At::Row | At::About(_) | At::Texts => (At::Gaps, texts(&transaction, last)?),
+            At::Gaps => (At::Checkpoints(0), gaps(&transaction, last)?),
+            At::Checkpoints(through) => match COPIES.get(*through) {
+                Some(copies) => (At::Checkpoints(through + 1), checkpoints(&transaction, *copies, last)?),
+                None => (At::Events, false),
+            },
             At::Events => (At::default(), entries(&transaction, last)?),
         };
         transaction.commit()?;
@@ -88,6 +98,16 @@ impl Sweep {
         self.0 = if is_more { at } else { next };
         Ok(is_done)
     }
+}
+
+/// Tells whether one was lacking.
+fn write_row(ledger: &Ledger) -> Result<bool, StoreError> {
+    let database = ledger.database()?;
+    let Some((row, copies)) = lacking(&database.begin_read()?)? else { return Ok(false) };
+    let transaction = begin_lasting(&database)?;
+    transaction.open_table(copies)?.insert((row.head.last.0, ROW), row.bytes().as_slice())?;
+    transaction.commit()?;
+    Ok(true)
 }
 
 /// They are in the order of people, so all are looked at. Tells how far this step has come.
@@ -141,15 +161,15 @@ fn gaps(transaction: &WriteTransaction, last: Seq) -> Result<bool, StoreError> {
     counted(gone.take(AT_ONCE), AT_ONCE)
 }
 
-/// Those before, and what was begun and never came to be one.
-fn checkpoints(transaction: &WriteTransaction, last: Seq) -> Result<bool, StoreError> {
-    let mut is_more = false;
-    for table in [CHECKPOINT, CHECKPOINT_AGAIN] {
-        let mut table: Table<'_, (u64, u32), &[u8]> = transaction.open_table(table)?;
-        let gone = table.extract_if(|(of, _), _| of != last.0)?;
-        is_more |= counted(gone.take(PARTS_AT_ONCE), PARTS_AT_ONCE)?;
+/// Those before, and what was begun and never came to be one. What stays is not looked at: it is large.
+fn checkpoints(transaction: &WriteTransaction, copies: Copies, last: Seq) -> Result<bool, StoreError> {
+    let mut table: Table<'_, (u64, u32), &[u8]> = transaction.open_table(copies)?;
+    let before = table.extract_from_if(..(last.0, ROW), |_, _| true)?;
+    if counted(before.take(PARTS_AT_ONCE), PARTS_AT_ONCE)? {
+        return Ok(true);
     }
-    Ok(is_more)
+    let after = table.extract_from_if((last.0 + 1, ROW).., |_, _| true)?;
+    counted(after.take(PARTS_AT_ONCE), PARTS_AT_ONCE)
 }
 
 /// Takes all of them; tells whether there may be more.

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use rollcall_domain::event::{Event, RetentionEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
@@ -39,6 +40,8 @@ pub(crate) struct Kept {
 pub(crate) struct Chosen {
     pub(crate) kept: Vec<Kept>,
     pub(crate) gaps: Vec<GapRow>,
+    /// Up to where an entry that was taken says that entries are forgotten.
+    pub(crate) forgotten: Seq,
 }
 
 /// The key that chains what has this sequence.
@@ -80,6 +83,8 @@ struct Choice<'a> {
     start: Head,
     /// How many entries the chain led to.
     proven: usize,
+    /// That the entries that were taken say was forgotten.
+    forgotten: Seq,
     left_out: LeftOut,
 }
 
@@ -124,8 +129,9 @@ pub(crate) fn choose(
     }
     let (entries, kept) = (scan.entries.as_slice(), Vec::new());
     let (head, next) = (Some(start.chain), start.last.0 + 1);
-    let left_out = LeftOut::default();
-    let mut choice = Choice { key, source, entries, known, kept, head, next, start, proven: 0, left_out };
+    let (proven, forgotten, left_out) = (0, Seq(0), LeftOut::default());
+    let mut choice =
+        Choice { key, source, entries, known, kept, head, next, start, proven, forgotten, left_out };
     for group in entries.chunk_by(|one, other| one.seq == other.seq) {
         choice.take(group)?;
     }
@@ -183,12 +189,11 @@ impl Choice<'_> {
         };
         if let Some((read, chain, mended)) = proven {
             self.proven += 1;
-            self.keep(Kept { found: read.found, chain, mended }, &candidates);
+            self.keep(read, chain, mended, &candidates);
         } else if self.head.is_some() {
             self.contradiction(seq, &candidates)?;
         } else if let Some(read) = self.likeliest(seq, &candidates)? {
-            let kept = Kept { found: read.found, chain: read.decoded.chain, mended: false };
-            self.keep(kept, &candidates);
+            self.keep(read, read.decoded.chain, false, &candidates);
         }
         Ok(())
     }
@@ -202,12 +207,15 @@ impl Choice<'_> {
         rest
     }
 
-    fn keep(&mut self, kept: Kept, instead_of: &[Read]) {
+    fn keep(&mut self, read: &Read, chain: Chain, mended: bool, instead_of: &[Read]) {
+        if let Event::Retention(RetentionEvent::Entries { to }) = read.decoded.entry.event {
+            self.forgotten = self.forgotten.max(to);
+        }
         let links = instead_of.iter().map(|read| read.decoded.chain);
-        self.left_out.add(kept.found.seq, links.filter(|link| *link != kept.chain));
-        self.head = Some(kept.chain);
-        self.next = kept.found.seq + 1;
-        self.kept.push(kept);
+        self.left_out.add(read.found.seq, links.filter(|link| *link != chain));
+        self.head = Some(chain);
+        self.next = read.found.seq + 1;
+        self.kept.push(Kept { found: read.found, chain, mended });
     }
 
     /// Goes over gaps that are known already, and tells which candidate is the one known to come after.
@@ -337,7 +345,7 @@ impl Choice<'_> {
         if next < end {
             self.rows(&mut gaps, &mut head, next..end, at, None);
         }
-        Ok(Chosen { kept: self.kept, gaps })
+        Ok(Chosen { kept: self.kept, gaps, forgotten: self.forgotten })
     }
 
     /// The last sequence of the gaps that are known at the end.
@@ -386,7 +394,7 @@ impl Choice<'_> {
 mod tests {
     use std::fs;
 
-    use rollcall_domain::event::{Actor, Entry, Event};
+    use rollcall_domain::event::{Actor, Entry};
 
     use super::*;
     use crate::codec::GENESIS;

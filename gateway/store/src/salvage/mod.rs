@@ -6,7 +6,8 @@
 //! under another name; until the new ledger is whole and on disk, nothing is changed.
 //!
 //! Refuses: a file that another process has, that a newer version wrote, or of which the key proves
-//! nothing. Those are not damaged, and starting over from them would lose what is in them.
+//! nothing: those are not damaged, and starting over from them would lose what is in them; one that was told to
+//! forget entries and lost what stands for them.
 
 mod begun;
 mod choose;
@@ -34,7 +35,7 @@ use crate::ledger::{Head, Ledger, file_in};
 use crate::names::{keep_aside, remove_if_there, sync_folder};
 use crate::overlay::{Held, Look};
 use crate::register::forget_person;
-use crate::tables::{EVENTS, GAPS, KEYS, each_of_register};
+use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN, EVENTS, GAPS, KEYS, each_of_register};
 use crate::{tail, views};
 use begun::{Begun, begun};
 use choose::{Chosen, choose};
@@ -134,6 +135,7 @@ fn from_damaged(folder: &Path, ring: &Keyring, at: Moment) -> Result<Salvaged, S
     let begun = begun(&source, &found, &key)?;
     let start = begun.as_ref().map_or(Head::START, Begun::head);
     let chosen = choose(&source, &found, &key, start, known_last, at)?;
+    begun::check(begun.as_ref(), &found, &chosen, &key)?;
 
     let new = folder.join(UNFINISHED);
     remove_if_there(&new)?;
@@ -187,6 +189,9 @@ fn write(
     (row_of_keys, register): (&[u8], &Tables),
 ) -> Result<(u64, u64), StoreError> {
     let database = Database::create(path)?;
+    if let Some(begun) = begun {
+        begun.write(&database, source, CHECKPOINT)?;
+    }
     let mut erased = Vec::new();
     for some in chosen.kept.chunks(AT_ONCE) {
         let mut entries = Vec::with_capacity(some.len());
@@ -206,14 +211,14 @@ fn write(
     }
     let transaction = database.begin_write()?;
     put(&transaction, row_of_keys)?;
-    if let Some(begun) = begun {
-        begun.write(&transaction, source)?;
-    }
     for row in &chosen.gaps {
         transaction.open_table(GAPS)?.insert(row.gap.first.0, row.bytes().as_slice())?;
     }
     let counted = write_register(&transaction, register)?;
     transaction.commit()?;
+    if let Some(begun) = begun {
+        begun.write(&database, source, CHECKPOINT_AGAIN)?;
+    }
     let change = Change::of(Arc::new(database));
     for person in erased {
         forget_person(&change, person)?;

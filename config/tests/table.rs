@@ -1,5 +1,5 @@
 //! Promise: the settings and the table of keys are the same thing.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
 
@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use common::{complaints, load_text, no_environment};
 use rollcall_config::{Form, Initial, Kind, find, keys, sections};
+use rollcall_domain::scan::KNOWN_DAYS;
 
 /// Every key with a value, so that no field of the settings is left out.
 fn everything() -> String {
@@ -94,6 +95,12 @@ fn both_bounds_of_every_number_fit_into_the_settings() {
             );
         }
     }
+}
+
+#[test]
+fn the_ledger_is_kept_for_as_long_as_scans_must_be_known() {
+    let Kind::Whole { min, .. } = find("retention.ledger_days").unwrap().kind else { panic!("no number") };
+    assert_eq!(min, i64::from(KNOWN_DAYS));
 }
 
 #[test]

@@ -202,9 +202,9 @@ pub(super) const KEYS: &[Key] = &[
     ).not_built(),
     key(
         "retention.ledger_days",
-        whole(1, 36_500),
+        whole(400, 36_500),
         is("2555"),
-        "Days the audit ledger is kept; at least records_days, which are computed from it.",
+        "Days the audit ledger is kept; at least records_days, which are computed from it.\nFor 400 days it tells whether a scan that a terminal sends again is known.",
     ).not_built(),
     key(
         "retention.evidence_days",

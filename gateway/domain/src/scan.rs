@@ -15,6 +15,9 @@ use crate::code::{KeyKind, PersonKey, Pseudonyms};
 use crate::ids::{DeviceId, UserId};
 use crate::moment::Moment;
 
+/// For so long a terminal may send a scan again, and it is known to be the same.
+pub const KNOWN_DAYS: u32 = 400;
+
 /// How the device recognised the student.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -77,7 +77,8 @@ impl State {
         }
     }
 
-    /// The first event of a scan or an upload that is stored and not forgotten.
+    /// The first event of a scan or an upload that is stored and not forgotten. Whoever forgets entries keeps them
+    /// for as long as a scan must be known ([`crate::scan::KNOWN_DAYS`]).
     pub fn scan(&self, key: DedupKey) -> Option<Seq> {
         self.scans.get(&key).copied().filter(|seq| *seq > self.forgotten)
     }

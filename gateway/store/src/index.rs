@@ -1,8 +1,8 @@
 //! What the writer must know of everything that was ever written.
 //!
 //! Promises: says the same of an entry whether it was just staged, is folded into the views, or can only be
-//! read from the ledger because the views cannot; only of keys that need not be known any more, one may know
-//! longer than the other.
+//! read from the ledger because the views cannot; only of keys that need not be known any more, and of sessions
+//! that were forgotten, one may know longer than the other. What is appended to such a session changes nothing.
 //!
 //! Refuses: growing with the ledger. What the views have seen is forgotten; while they are stuck, it grows by
 //! about a hundred bytes a scan.
@@ -14,6 +14,7 @@ use rollcall_domain::event::{Entry, Event, RetentionEvent, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::DedupKey;
+use rollcall_domain::state::State;
 use rustc_hash::FxHashMap;
 
 use crate::append::Append;
@@ -70,7 +71,15 @@ impl Index {
         let (last, forgotten) = (seen.last(), seen.forgotten());
         let mut index =
             Index { views, ledger, scans, order, versions, last, forgotten, sessions_gone: false };
+        // Views for which there was no room can be before what the ledger begins with: of sessions that are in
+        // that, they know nothing yet.
         let mut at = seen.head();
+        if at.last < index.ledger.start()?.last {
+            let versions = &mut index.versions;
+            checkpoint::sessions(&index.ledger, |session| {
+                versions.insert(session.meeting.id, session.version);
+            })?;
+        }
         while at.last < head.last {
             let mut entries = Vec::new();
             at = index.ledger.walk_some(at, AT_ONCE, |entry| entries.push(entry))?;
@@ -130,25 +139,27 @@ impl Index {
         if wanted.is_empty() {
             return Ok(Found::default());
         }
-        let (mut walked, mut versions) = (Walked::default(), FxHashMap::default());
+        let (mut walked, mut state) = (Walked::default(), State::default());
         let most = usize::try_from(self.last.0).unwrap_or(usize::MAX);
-        checkpoint::versions(&self.ledger, |id, version| {
-            if wanted.sessions.contains(&id) {
-                versions.insert(id, version);
+        checkpoint::sessions(&self.ledger, |session| {
+            if wanted.sessions.contains(&session.meeting.id) {
+                state.hold(session);
             }
         })?;
         self.ledger.walk_some(Head::START, most, |entry| {
             let is_kept = entry.seq > self.forgotten;
             let key = carried(&entry.event).filter(|key| is_kept && wanted.keys.contains(key));
             walked.take(key, entry.seq, entry.at);
-            if let Event::Session(id, event) = &entry.event
-                && wanted.sessions.contains(id)
-            {
-                let version = versions.entry(*id).or_default();
-                *version = version_after(*version, event);
+            let is_wanted = match &entry.event {
+                Event::Session(id, _) => wanted.sessions.contains(id),
+                event => matches!(event, Event::Retention(RetentionEvent::Records { .. })),
+            };
+            if is_wanted {
+                state.apply(&entry);
             }
         })?;
-        Ok((walked.known(), versions))
+        let versions = state.sessions.iter().map(|(id, session)| (*id, session.version));
+        Ok((walked.known(), versions.collect()))
     }
 
     /// The entry that this key stands for.

@@ -10,6 +10,7 @@
 //! the disk at once, tells everyone who waits, and hands the entries to the [`Views`]. Whoever wants to read
 //! what they wrote waits for the views to have seen it.
 
+mod age;
 mod answer;
 mod append;
 mod archive;

@@ -20,6 +20,7 @@ use rollcall_domain::moment::Moment;
 use rollcall_domain::session::SessionStatus;
 
 use crate::Store;
+use crate::age::Old;
 use crate::append::{Append, Appended};
 use crate::checkpoint::{self, COPIES, Forgotten, ROW, Row, frame};
 use crate::chores::Chores;
@@ -44,6 +45,9 @@ impl Store {
     /// written before `ledger`, up to the first that is needed: from `needed_from` on, or by a meeting that is
     /// open, or closed and not locked. Returns once a checkpoint stands for the entries; they go while the
     /// store runs. Tells what is forgotten by now. Waits meanwhile, so it is for a thread that can.
+    ///
+    /// Whatever is asked for, entries stay for as long as a scan must be known, and both times count from the
+    /// ledger's own if the clock is ahead of it ([`age`](crate::age)).
     ///
     /// # Errors
     /// The store cannot be written, or its views are not up to date. Called again, it goes on.
@@ -108,8 +112,12 @@ impl Retention<'_> {
         self.chores.begin_sweep();
         self.wake();
         self.chores.until_swept()?;
-        self.forget_records(records)?;
-        if let Some(choice) = self.choose(ledger, needed_from)? {
+        let wanted = Old { entries: ledger, records };
+        let Some(old) = Old::by(self.ledger, self.now, wanted)? else {
+            return checkpoint::known(self.ledger);
+        };
+        self.forget_records(old.records)?;
+        if let Some(choice) = self.choose(old.entries, needed_from)? {
             self.tell(RetentionEvent::Entries { to: choice.head.last })?;
             self.write_checkpoint(&choice)?;
             self.chores.begin_sweep();

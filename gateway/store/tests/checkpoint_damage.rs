@@ -12,9 +12,10 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use common::damage::{PAGE, damage, fill, in_memory, ledger, many, places, stored};
-use common::{KEY, append, at, open, setting};
+use common::damage::{PAGE, damage, fill, forget_tail, in_memory, ledger, many, places, stored};
+use common::{KEY, TestClock, WEEK, append, at, open, setting};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::event::{Event, RetentionEvent};
 use rollcall_domain::ids::Seq;
@@ -36,6 +37,17 @@ fn forget_to(store: &Store, end: u64) {
     }
 }
 
+/// So many entries, of which the last few were written when the others were old already, with a clock that shows so.
+fn fill_long_ago(folder: &Path, count: usize) -> Arc<TestClock> {
+    let clock = TestClock::of(1);
+    fill(folder, &many(count - usize::try_from(WEEK).unwrap()));
+    let store = clock.open(folder);
+    clock.age(&store);
+    drop(store);
+    forget_tail(folder);
+    clock
+}
+
 /// Entries 201 to 301, and what they follow; twice, so that the first checkpoint's pages lie about.
 fn forgetful() -> tempfile::TempDir {
     forgetful_to(&[101, 201])
@@ -43,8 +55,7 @@ fn forgetful() -> tempfile::TempDir {
 
 fn forgetful_to(ends: &[u64]) -> tempfile::TempDir {
     let folder = in_memory();
-    fill(folder.path(), &many(300));
-    let store = open(folder.path());
+    let store = fill_long_ago(folder.path(), 300).open(folder.path());
     ends.iter().for_each(|end| forget_to(&store, *end));
     drop(store);
     folder
@@ -232,14 +243,14 @@ fn a_row_of_which_a_power_cut_left_one_copy_is_written_again() {
 #[test]
 fn a_gap_after_a_checkpoint_stays_named_and_one_before_it_is_forgotten() {
     let folder = in_memory();
-    fill(folder.path(), &many(120));
+    let clock = fill_long_ago(folder.path(), 120);
     for seq in [41, 101] {
         let entry = stored(folder.path()).into_iter().find(|(at, _)| *at == seq).unwrap().1;
         let places = places(folder.path(), &entry);
         damage(folder.path(), |bytes| places.iter().for_each(|at| bytes[*at + 20] ^= 1));
         drop(open(folder.path()));
     }
-    let store = open(folder.path());
+    let store = clock.open(folder.path());
     forget_to(&store, 101);
     assert_eq!(store.forgotten().unwrap().unwrap().entries, 99);
     drop(store);

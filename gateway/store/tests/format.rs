@@ -7,19 +7,21 @@ mod common;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::damage::{damage, in_memory, ledger, places, stored};
 use common::meetings;
 use common::{
-    KEY, append, at, created, gate, news, note, open, register, setting, student, unmatched, wait_for,
+    KEY, WEEK, append, at, created, gate, kept_from, news, note, open, register, setting, student, unmatched,
+    wait_for,
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::event::{Event, How, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId, StudentId, UserId};
 use rollcall_domain::mark::Mark;
-use rollcall_domain::moment::{Moment, minutes};
+use rollcall_domain::moment::{Moment, days, minutes};
 use rollcall_domain::people::{DeviceDetails, Person, Personal};
 use rollcall_domain::ports::Clock;
 use rollcall_domain::roster::Days;
@@ -39,6 +41,25 @@ struct StoppedClock;
 impl Clock for StoppedClock {
     fn now(&self) -> Moment {
         at()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Shows what it is set to.
+struct SetClock(AtomicI64);
+
+impl SetClock {
+    fn go_on(&self, count: u32) {
+        self.0.fetch_add(i64::try_from(days(count).as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Moment {
+        Moment::from_millis(self.0.load(Ordering::Relaxed))
     }
 
     fn monotonic(&self) -> Duration {
@@ -123,7 +144,9 @@ fn forgetful() -> tempfile::TempDir {
     use rollcall_domain::event::{RecordVersion, UpstreamEvent};
     use rollcall_domain::ids::{Name, RecordId};
     let folder = in_memory();
-    let store = Store::open(folder.path(), KEY, Arc::new(StoppedClock), Box::new(|_| {})).unwrap();
+    let clock = Arc::new(SetClock(AtomicI64::new(at().millis())));
+    let shown: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+    let store = Store::open(folder.path(), KEY, shown, Box::new(|_| {})).unwrap();
     let record = RecordId { session: SessionId(1), student: StudentId(1) };
     let delivered = |name, version| UpstreamEvent::Delivered {
         destination: Name::parse(name).unwrap(),
@@ -143,8 +166,15 @@ fn forgetful() -> tempfile::TempDir {
         setting("5"),
     ];
     append(&store, events);
-    wait_for(&store, Seq(10));
-    let forgotten = store.forget_older(at().plus(minutes(1)), at(), None).unwrap();
+    clock.go_on(400);
+    for _ in 0..WEEK {
+        clock.go_on(1);
+        append(&store, vec![setting("5")]);
+    }
+    wait_for(&store, store.last());
+    let forgotten = store
+        .forget_older(Moment::from_millis(4_000_000_000_000), kept_from(at().minus(minutes(1))), None)
+        .unwrap();
     assert_eq!(forgotten.map(|forgotten| forgotten.to), Some(Seq(10)));
     folder
 }

@@ -69,8 +69,8 @@ fn takes_credentials(store: &Store) -> bool {
     store.append(append).is_ok() && matches!(receiver.recv(), Ok(Appended::Committed(_)))
 }
 
-/// One disk that fails in every way, and one store that lives through it.
-fn live_through_faults(seed: u64) {
+/// One disk that fails in every way, and one store that lives through it; tells how often entries were forgotten.
+fn live_through_faults(seed: u64) -> u64 {
     let mut history = History::new(seed);
     if history.random.chance(50) {
         history.machine.set_forgetful();
@@ -87,8 +87,8 @@ fn live_through_faults(seed: u64) {
         for round in 0..rounds {
             history.round(&store);
             if round == forgets {
-                // Not sessions: while the views cannot be written, the writer cannot know them.
-                history.forget(&store, false);
+                let sessions = history.random.chance(50);
+                history.forget(&store, sessions);
             }
         }
         if file == "views" {
@@ -117,15 +117,17 @@ fn live_through_faults(seed: u64) {
     }
     drop(store);
     history.verify();
+    history.forgot
 }
 
 #[test]
 fn nobody_is_told_otherwise_whatever_the_disk_refuses() {
     if let Some(seed) = number("ROLLCALL_SEED") {
-        return live_through_faults(seed);
+        live_through_faults(seed);
+        return;
     }
     let faults = number("ROLLCALL_FAULTS").unwrap_or(FAULTS);
-    let next = AtomicU64::new(1);
+    let (next, forgot) = (AtomicU64::new(1), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -134,11 +136,13 @@ fn nobody_is_told_otherwise_whatever_the_disk_refuses() {
                     if seed * FAULTS_EACH > faults {
                         return;
                     }
-                    live_through_faults(seed);
+                    forgot.fetch_add(live_through_faults(seed), Ordering::Relaxed);
                 }
             });
         }
     });
+    let forgot = forgot.into_inner();
+    assert!(forgot > faults / 50, "{forgot}");
 }
 
 fn views_fail_from_now_on(machine: &Machine) {

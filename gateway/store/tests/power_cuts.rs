@@ -51,8 +51,8 @@ fn open(history: &mut History, cuts: &mut u64) -> Store {
     }
 }
 
-/// One disk, from its first power cut to its last.
-fn live_through_power_cuts(seed: u64) -> u64 {
+/// One disk, from its first power cut to its last; tells how many there were, and how often entries were forgotten.
+fn live_through_power_cuts(seed: u64) -> (u64, u64) {
     let mut history = History::new(seed);
     let mut cuts = 0;
     while cuts < CUTS_EACH {
@@ -95,7 +95,7 @@ fn live_through_power_cuts(seed: u64) -> u64 {
     history.views_agree(&store);
     drop(store);
     history.verify();
-    cuts
+    (cuts, history.forgot)
 }
 
 #[test]
@@ -106,20 +106,23 @@ fn nothing_that_was_answered_is_lost_or_doubled_by_a_power_cut() {
     }
     let cuts = number("ROLLCALL_CUTS").unwrap_or(CUTS);
     let first = number("ROLLCALL_FIRST_SEED").unwrap_or(1);
-    let (next, done) = (AtomicU64::new(first), AtomicU64::new(0));
+    let (next, done, forgot) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while done.load(Ordering::Relaxed) < cuts {
-                    let lived = live_through_power_cuts(next.fetch_add(1, Ordering::Relaxed));
+                    let (lived, forgotten) = live_through_power_cuts(next.fetch_add(1, Ordering::Relaxed));
                     done.fetch_add(lived, Ordering::Relaxed);
+                    forgot.fetch_add(forgotten, Ordering::Relaxed);
                 }
             });
         }
     });
+    let forgot = forgot.into_inner();
     eprintln!(
-        "{} power cuts on {} disks",
+        "{} power cuts on {} disks, {forgot} times entries were forgotten",
         done.load(Ordering::Relaxed),
         next.load(Ordering::Relaxed) - first
     );
+    assert!(forgot > cuts / 50, "{forgot}");
 }

@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use common::damage::{EVENTS, apart, damage, in_memory, ledger, rows as rows_of, stored};
-use common::meetings::{WallClock, changed, class, closed, created, day, joined, marked, opened, starts};
+use common::meetings::{changed, class, closed, created, day, joined, marked, opened, starts};
 use common::{
-    KEY, append, append_as, at, note, open, register, setting, student, try_open, unmatched, wait_for,
+    KEY, TestClock, append, append_as, at, kept_from, note, register, setting, student, unmatched, wait_for,
 };
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableHandle as _,
@@ -26,8 +27,9 @@ use redb::{
 use rollcall_domain::event::{CampusEvent, Event, How, SessionEvent};
 use rollcall_domain::ids::{ClassId, Seq, SessionId, StudentId};
 use rollcall_domain::mark::Mark;
-use rollcall_domain::moment::{Moment, minutes};
+use rollcall_domain::moment::{Moment, days, minutes};
 use rollcall_domain::people::{Person, Personal};
+use rollcall_domain::ports::Clock;
 use rollcall_domain::roster::Days;
 use rollcall_store::{
     Appended, Export, Keyring, Overwrite, RootKey, Span, Store, StoreError, backup, restore, salvage, verify,
@@ -78,8 +80,8 @@ fn of(session: u64, event: SessionEvent) -> Event {
     Event::Session(SessionId(session), event)
 }
 
-/// A class with two students and meetings on four days; the last is open.
-fn campus(store: &Store) {
+/// A class with two students and meetings on four days, long ago; the last is open.
+fn campus(store: &Store, clock: &TestClock) {
     append(store, vec![class(1), joined(1, 1, Days::ALWAYS), joined(1, 2, Days::ALWAYS)]);
     for offset in 0..4_u8 {
         let session = u64::from(offset) + 1;
@@ -92,14 +94,14 @@ fn campus(store: &Store) {
             append(store, vec![of(session, SessionEvent::Locked { how: How::OnTime })]);
         }
     }
-    wait_for(store, store.last());
+    clock.age(store);
 }
 
 #[test]
 fn entries_are_forgotten_and_the_rest_is_verified_from_there_on() {
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     let before = stored_in(&store);
     // The fourth meeting is open, and begins with entry 22.
     let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
@@ -115,7 +117,7 @@ fn entries_are_forgotten_and_the_rest_is_verified_from_there_on() {
     assert_eq!(whole(folder.path()), Some(Seq(21)));
     // Views made anew begin with the checkpoint.
     fs::remove_file(folder.path().join("views.redb")).unwrap();
-    let store = open(folder.path());
+    let store = clock.open(folder.path());
     let now = store.views().now();
     assert_eq!(now.session(SessionId(2)).unwrap().unwrap().records.len(), 2);
     assert_eq!(now.tallies(ClassId(1)).unwrap().len(), 2);
@@ -129,9 +131,9 @@ fn stored_in(store: &Store) -> Vec<Event> {
 
 #[test]
 fn what_a_destination_or_an_unlocked_meeting_needs_stays() {
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     assert_eq!(forget_to(&store, 5), Seq(4));
     append(&store, vec![of(2, SessionEvent::Reopened)]);
     append(&store, vec![of(2, closed(&[], &[]))]);
@@ -146,9 +148,9 @@ fn what_a_destination_or_an_unlocked_meeting_needs_stays() {
 
 #[test]
 fn a_second_checkpoint_takes_the_place_of_the_first() {
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     for end in [3, 8, 9, 20] {
         assert_eq!(forget_to(&store, end), Seq(end - 1));
         assert_eq!(store.forgotten().unwrap().unwrap().entries, end - 1);
@@ -159,18 +161,18 @@ fn a_second_checkpoint_takes_the_place_of_the_first() {
     assert_eq!((rows["checkpoint"], rows["checkpoint_again"]), (2, 2));
     assert_eq!(whole(folder.path()), Some(Seq(19)));
     fs::remove_file(folder.path().join("views.redb")).unwrap();
-    drop(open(folder.path()));
+    drop(clock.open(folder.path()));
     assert_eq!(whole(folder.path()), Some(Seq(19)));
 }
 
 #[test]
 fn records_go_with_their_age_from_the_views_and_from_the_checkpoint() {
     let folder = in_memory();
-    let clock = WallClock::shared(starts(day(5)));
+    let clock = TestClock::of(300);
     let store = clock.open(folder.path());
-    campus(&store);
+    campus(&store, &clock);
     let before = starts(day(2));
-    let forgotten = store.forget_older(whenever(), before, None).unwrap().unwrap();
+    let forgotten = store.forget_older(whenever(), kept_from(before), None).unwrap().unwrap();
     assert_eq!(forgotten.to, Seq(21));
     settle(&store);
     let now = store.views().now();
@@ -198,9 +200,9 @@ fn records_go_with_their_age_from_the_views_and_from_the_checkpoint() {
 #[test]
 fn meetings_that_came_to_be_changed_after_the_checkpoint_are_what_they_were() {
     let folder = in_memory();
-    let clock = WallClock::shared(starts(day(5)));
+    let clock = TestClock::of(300);
     let store = clock.open(folder.path());
-    campus(&store);
+    campus(&store, &clock);
     append(&store, vec![of(1, changed(4)), of(2, changed(0))]);
     append(
         &store,
@@ -211,7 +213,7 @@ fn meetings_that_came_to_be_changed_after_the_checkpoint_are_what_they_were() {
     );
     wait_for(&store, store.last());
     for before in [day(0), day(1), day(3), day(5)] {
-        store.forget_older(whenever(), starts(before).plus(minutes(90)), None).unwrap().unwrap();
+        store.forget_older(whenever(), kept_from(starts(before).plus(minutes(90))), None).unwrap().unwrap();
         settle(&store);
     }
     drop(store);
@@ -220,19 +222,19 @@ fn meetings_that_came_to_be_changed_after_the_checkpoint_are_what_they_were() {
 
 #[test]
 fn a_scan_whose_first_entry_is_forgotten_counts_as_new_once() {
-    let folder = in_memory();
-    let store = open(folder.path());
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
     let (event, key) = unmatched("a");
     let send = |store: &Store| append_as(store, vec![event.clone()], Some(key), None);
     assert!(matches!(send(&store), Appended::Committed(_)));
     assert!(matches!(send(&store), Appended::Already(_)));
     append(&store, vec![setting("1")]);
-    wait_for(&store, store.last());
+    clock.age(&store);
     assert_eq!(forget_to(&store, 3), Seq(2));
     assert!(matches!(send(&store), Appended::Committed(_)));
     assert!(matches!(send(&store), Appended::Already(again) if again.seq > Seq(2)));
     drop(store);
-    let store = open(folder.path());
+    let store = clock.open(folder.path());
     assert!(matches!(send(&store), Appended::Already(_)));
     drop(store);
     assert_eq!(whole(folder.path()), Some(Seq(2)));
@@ -240,14 +242,14 @@ fn a_scan_whose_first_entry_is_forgotten_counts_as_new_once() {
 
 #[test]
 fn texts_go_with_their_entries_and_others_stay() {
-    let folder = in_memory();
-    let store = open(folder.path());
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
     let ann = Person::Student(StudentId(1));
     let details = Personal::Student(StudentId(1), student("Ann"));
     register(&store, setting("1"), vec![details, note(Some(ann), "old")], vec![]);
     register(&store, setting("2"), vec![note(None, "old")], vec![]);
     register(&store, setting("3"), vec![note(Some(ann), "new")], vec![]);
-    wait_for(&store, store.last());
+    clock.age(&store);
     forget_to(&store, 3);
     let kept = store.register();
     assert_eq!(kept.texts_about(ann, Seq(0), 9).unwrap().len(), 1);
@@ -260,9 +262,9 @@ fn texts_go_with_their_entries_and_others_stay() {
 
 #[test]
 fn an_export_begins_where_the_ledger_does() {
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     forget_to(&store, 10);
     let first = store.export(Span::ALL).next().unwrap().unwrap();
     assert_eq!(first.seq, Seq(10));
@@ -273,9 +275,9 @@ fn an_export_begins_where_the_ledger_does() {
 
 #[test]
 fn a_backup_brings_the_checkpoint_back() {
-    let (folder, new) = (in_memory(), in_memory());
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, new, clock) = (in_memory(), in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     forget_to(&store, 12);
     drop(store);
     let target = folder.path().join("campus.rollcall-backup");
@@ -289,9 +291,9 @@ fn a_backup_brings_the_checkpoint_back() {
 #[test]
 fn a_checkpoint_that_somebody_changed_is_refused() {
     const CHECKPOINT: redb::TableDefinition<'_, (u64, u32), &[u8]> = redb::TableDefinition::new("checkpoint");
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     forget_to(&store, 12);
     drop(store);
     for (number, offset) in [(0, 14), (0, 120), (1, 40)] {
@@ -318,9 +320,9 @@ fn a_checkpoint_that_somebody_changed_is_refused() {
 
 #[test]
 fn a_ledger_whose_first_entries_were_just_taken_out_is_refused() {
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     drop(store);
     let database = apart(folder.path());
     let write = database.begin_write().unwrap();
@@ -333,11 +335,11 @@ fn a_ledger_whose_first_entries_were_just_taken_out_is_refused() {
 
 #[test]
 fn appends_go_on_meanwhile_and_a_store_that_is_closed_meanwhile_goes_on_forgetting_when_opened() {
-    let folder = in_memory();
+    let (folder, clock) = (in_memory(), TestClock::of(1));
     for round in 1..=20_u64 {
-        let store = open(folder.path());
+        let store = clock.open(folder.path());
         append(&store, (0..300).map(|number| setting(&format!("{number}"))).collect());
-        wait_for(&store, store.last());
+        clock.age(&store);
         let (began, begun) = channel();
         std::thread::scope(|scope| {
             let forgetting = scope.spawn(|| {
@@ -360,7 +362,7 @@ fn appends_go_on_meanwhile_and_a_store_that_is_closed_meanwhile_goes_on_forgetti
         let verified = verify(folder.path(), KEY, Some(scratch.path())).unwrap();
         assert_eq!(verified.difference, None);
     }
-    let store = open(folder.path());
+    let store = clock.open(folder.path());
     let forgotten = store.forget_older(whenever(), never(), Some(Seq(4_000))).unwrap().unwrap();
     settle(&store);
     assert_eq!((forgotten.to, forgotten.entries), (Seq(3_999), 3_999));
@@ -371,14 +373,15 @@ fn appends_go_on_meanwhile_and_a_store_that_is_closed_meanwhile_goes_on_forgetti
 
 #[test]
 fn a_root_key_can_be_replaced_before_and_after_a_checkpoint() {
-    let folder = in_memory();
-    let store = open(folder.path());
-    campus(&store);
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
     forget_to(&store, 5);
     drop(store);
     let keys = Keyring::new(RootKey::new([4; 32])).replacing(KEY);
     for end in [9, 21] {
-        let store = try_open(folder.path(), keys.clone()).unwrap();
+        let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
+        let store = Store::open(folder.path(), keys.clone(), clock, Box::new(|_| {})).unwrap();
         while store.is_resealing() {
             std::thread::yield_now();
         }
@@ -394,17 +397,19 @@ fn a_root_key_can_be_replaced_before_and_after_a_checkpoint() {
 #[test]
 fn an_open_store_is_verified_although_entries_are_forgotten_meanwhile() {
     const MANY: u64 = 40_000;
-    let folder = in_memory();
-    let store = open(folder.path());
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
     append(&store, (0..MANY).map(|_| setting("1")).collect());
-    wait_for(&store, Seq(MANY));
+    clock.age(&store);
     let scratch = in_memory();
-    let mut rounds = 0;
+    let (mut rounds, mut last) = (0, 0);
     // Once while the chain is walked, and once while the views are made anew.
     let mut watch = |done: u64, all: u64| {
-        let end = if rounds == 0 { 30_000 } else { store.last().0 + 1 };
         if rounds == 0 || rounds == 1 && done > all / 2 {
             rounds += 1;
+            let end = if rounds == 1 { 30_000 } else { store.last().0 + 1 };
+            clock.age(&store);
+            last = end - 1;
             assert_eq!(forget_to(&store, end), Seq(end - 1));
         }
         ControlFlow::Continue(())
@@ -412,21 +417,67 @@ fn an_open_store_is_verified_although_entries_are_forgotten_meanwhile() {
     let verified = store.verify(Some(scratch.path()), &mut watch).unwrap();
     assert_eq!((verified.difference, rounds), (None, 2));
     drop(store);
-    assert_eq!(whole(folder.path()), Some(Seq(MANY + 1)));
+    assert_eq!(whole(folder.path()), Some(Seq(last)));
 }
 
 #[test]
 fn a_row_that_holds_what_goes_and_what_stays_is_divided() {
-    let folder = in_memory();
-    let store = open(folder.path());
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
     append(&store, (0..30).map(|number| setting(&number.to_string())).collect());
-    wait_for(&store, Seq(30));
+    clock.age(&store);
     let before = stored_in(&store);
     assert_eq!(forget_to(&store, 11), Seq(10));
-    assert_eq!(stored_in(&store)[..20], before[10..]);
+    assert_eq!(stored_in(&store)[..27], before[10..]);
     drop(store);
     let (rows, entries) = (rows_of(folder.path()), stored(folder.path()));
     assert_eq!((rows[0].0, entries[0].0), (11, 11));
     assert!(rows.len() < 5, "{rows:?}");
     assert_eq!(whole(folder.path()), Some(Seq(10)));
+}
+
+#[test]
+fn a_clock_that_runs_ahead_makes_nothing_old() {
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
+    // All that was written so far would be old by it, entries and records; also when some are written by it, as
+    // long as these are not of many days.
+    clock.go_on(36_500);
+    for day in 1..7 {
+        let (before, wrong) = (store.last(), clock.now().minus(days(2_555)));
+        assert_eq!(store.forget_older(wrong, wrong, None).unwrap(), None, "{day}");
+        assert_eq!(store.last(), before, "{day}");
+        append(&store, vec![setting("ahead")]);
+        wait_for(&store, store.last());
+        clock.go_on(1);
+    }
+    assert!(store.views().now().session(SessionId(1)).unwrap().is_some());
+    drop(store);
+    assert_eq!(whole(folder.path()), None);
+}
+
+#[test]
+fn nothing_is_old_as_long_as_a_scan_must_be_known() {
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    let (event, key) = unmatched("a");
+    append_as(&store, vec![event.clone()], Some(key), None);
+    // Each day something is written, for a year and its week.
+    for _ in 0..400 {
+        clock.go_on(1);
+        append(&store, vec![setting("1")]);
+    }
+    wait_for(&store, store.last());
+    // Whatever somebody takes for old.
+    assert_eq!(store.forget_older(whenever(), never(), None).unwrap(), None);
+    assert!(matches!(append_as(&store, vec![event.clone()], Some(key), None), Appended::Already(_)));
+    for _ in 0..8 {
+        clock.go_on(1);
+        append(&store, vec![setting("1")]);
+    }
+    wait_for(&store, store.last());
+    let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
+    assert!((1..4).contains(&forgotten.to.0), "{forgotten:?}");
+    assert!(matches!(append_as(&store, vec![event], Some(key), None), Appended::Committed(_)));
 }

@@ -4,13 +4,15 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::fs;
 
 use common::damage::in_memory;
 use common::happenings::any_event;
-use common::meetings::{WallClock, class, created, day, joined, starts};
-use common::{KEY, append, wait_for};
+use common::meetings::{class, created, day, joined, starts};
+use common::{KEY, TestClock, append, kept_from, wait_for};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use rollcall_domain::event::{Event, How, SessionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::moment::Moment;
@@ -59,47 +61,65 @@ fn of(latest: u64, event: Event) -> Event {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_a_checkpoint_leaves_out_makes_no_difference(
-        stretches in prop::collection::vec(any_stretch(), 1..7),
-    ) {
-        let (folder, clock) = (in_memory(), WallClock::shared(starts(day(5))));
-        let mut store = clock.open(folder.path());
-        append(&store, vec![class(1), class(2), joined(1, 1, Days::ALWAYS), joined(2, 2, Days::ALWAYS)]);
-        for (latest, stretch) in (1..).zip(stretches) {
-            let (class, on) = stretch.created;
-            append(&store, vec![Event::Session(SessionId(latest), created(class, on))]);
-            for events in stretch.commits {
-                append(&store, events.into_iter().map(|event| of(latest, event)).collect());
-            }
-            if stretch.locks {
-                let lock = |id| Event::Session(SessionId(id), SessionEvent::Locked { how: How::OnTime });
-                append(&store, (1..=latest).map(lock).collect());
-            }
-            wait_for(&store, store.last());
-            if let Some((records, hundredths)) = stretch.forget {
-                let end = Seq(store.last().0 * hundredths / 100 + 1);
-                let ledger = Moment::from_millis(4_000_000_000_000);
-                store.forget_older(ledger, starts(day(records)), Some(end)).unwrap();
-            }
-            if stretch.opened_again {
-                drop(store);
-                store = clock.open(folder.path());
-            }
+/// Tells how often entries were forgotten, and how often records.
+fn live_through(stretches: Vec<Stretch>) -> Result<(u64, u64), TestCaseError> {
+    let (folder, clock) = (in_memory(), TestClock::of(300));
+    let mut store = clock.open(folder.path());
+    let (mut to, mut forgot) = (Seq(0), (0, 0));
+    append(&store, vec![class(1), class(2), joined(1, 1, Days::ALWAYS), joined(2, 2, Days::ALWAYS)]);
+    for (latest, stretch) in (1..).zip(stretches) {
+        let (class, on) = stretch.created;
+        append(&store, vec![Event::Session(SessionId(latest), created(class, on))]);
+        for events in stretch.commits {
+            append(&store, events.into_iter().map(|event| of(latest, event)).collect());
         }
-        drop(store);
-        let check = || {
-            let scratch = in_memory();
-            let verified = verify(folder.path(), KEY, Some(scratch.path())).unwrap();
-            prop_assert_eq!((verified.difference, verified.gaps.len()), (None, 0));
-            Ok(())
-        };
-        check()?;
-        fs::remove_file(folder.path().join("views.redb")).unwrap();
-        drop(clock.open(folder.path()));
-        check()?;
+        if stretch.locks {
+            let lock = |id| Event::Session(SessionId(id), SessionEvent::Locked { how: How::OnTime });
+            append(&store, (1..=latest).map(lock).collect());
+        }
+        wait_for(&store, store.last());
+        if let Some((records, hundredths)) = stretch.forget {
+            let end = Seq(store.last().0 * hundredths / 100 + 1);
+            let (ledger, records) = (Moment::from_millis(4_000_000_000_000), starts(day(records)));
+            clock.age(&store);
+            let kept = |id| store.views().now().session(SessionId(id)).unwrap().is_some();
+            let before = (1..=latest).filter(|id| kept(*id)).count();
+            let forgotten = store.forget_older(ledger, kept_from(records), Some(end)).unwrap();
+            forgot.0 += u64::from(forgotten.is_some_and(|now| now.to > to));
+            wait_for(&store, store.last());
+            forgot.1 += u64::from((1..=latest).filter(|id| kept(*id)).count() < before);
+            to = forgotten.map_or(to, |now| now.to);
+        }
+        if stretch.opened_again {
+            drop(store);
+            store = clock.open(folder.path());
+        }
     }
+    drop(store);
+    let check = || {
+        let scratch = in_memory();
+        let verified = verify(folder.path(), KEY, Some(scratch.path())).unwrap();
+        prop_assert_eq!((verified.difference, verified.gaps.len()), (None, 0));
+        Ok(())
+    };
+    check()?;
+    fs::remove_file(folder.path().join("views.redb")).unwrap();
+    drop(clock.open(folder.path()));
+    check()?;
+    Ok(forgot)
+}
+
+#[test]
+fn what_a_checkpoint_leaves_out_makes_no_difference() {
+    let config = ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() };
+    let (entries, records) = (Cell::new(0), Cell::new(0));
+    let ran = TestRunner::new(config).run(&prop::collection::vec(any_stretch(), 1..7), |stretches| {
+        let forgot = live_through(stretches)?;
+        entries.set(entries.get() + forgot.0);
+        records.set(records.get() + forgot.1);
+        Ok(())
+    });
+    ran.unwrap();
+    let forgot = (entries.get(), records.get());
+    assert!(forgot.0 > 48 && forgot.1 > 24, "{forgot:?}");
 }

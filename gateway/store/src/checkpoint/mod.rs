@@ -13,6 +13,7 @@ mod sweep;
 use redb::{ReadTransaction, ReadableDatabase as _, TableDefinition, TableError};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
+use rollcall_domain::session::Session;
 
 pub(crate) use frame::Row;
 pub(crate) use sweep::{Sweep, is_unswept};
@@ -227,16 +228,13 @@ pub(crate) fn begin_views(ledger: &Ledger, file: &mut ViewsFile) -> Result<bool,
     Ok(true)
 }
 
-/// The versions of the sessions in the checkpoint.
-pub(crate) fn versions(
-    ledger: &Ledger,
-    mut each: impl FnMut(rollcall_domain::ids::SessionId, u64),
-) -> Result<(), StoreError> {
+/// The sessions in the checkpoint.
+pub(crate) fn sessions(ledger: &Ledger, mut each: impl FnMut(Session)) -> Result<(), StoreError> {
     let read = ledger.database()?.begin_read()?;
-    let Some(row) = latest(&read)? else { return Ok(()) };
+    let Some(row) = proven(&read, &ledger.keys)? else { return Ok(()) };
     items(&read, &row, |item| {
         if let Item::Session(session) = item {
-            each(session.meeting.id, session.version);
+            each(*session);
         }
         Ok(())
     })

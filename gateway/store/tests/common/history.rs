@@ -29,15 +29,20 @@ struct Wish {
     expect: Option<(Expect, u64)>,
 }
 
+/// Fewer days than scans are known.
+const YEAR: u32 = 300;
+
 pub struct History {
     seed: u64,
     pub machine: Machine,
     pub random: Random,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<TestClock>,
     /// What must be on disk.
     entries: Vec<Entry>,
     keys: BTreeMap<DedupKey, Seq>,
     versions: BTreeMap<SessionId, u64>,
+    /// Sessions that were forgotten since the disk was last looked at.
+    gone: BTreeSet<SessionId>,
     secrets: BTreeMap<UserId, String>,
     /// Of which something was not written, or was said not to be.
     broken_lines: BTreeSet<u64>,
@@ -49,8 +54,14 @@ pub struct History {
     pub forgotten: Seq,
     /// Scans by number, which their devices may send again.
     scans: u64,
+    /// How many of them are so old that they need not be known, and are not sent again.
+    old_scans: u64,
+    /// Days since.
+    days: u32,
     made: u64,
     pub failed: u64,
+    /// How often entries were forgotten.
+    pub forgot: u64,
 }
 
 impl Drop for History {
@@ -63,11 +74,10 @@ impl Drop for History {
 
 impl History {
     pub fn new(seed: u64) -> Self {
-        let (machine, random, clock) = (Machine::new(seed), Random::new(!seed), TestClock::stepping(40));
+        let (machine, random, clock) = (Machine::new(seed), Random::new(!seed), TestClock::of(40));
         let (entries, keys, versions) = Default::default();
-        let (secrets, broken_lines, doubtful_lines, answered) = Default::default();
-        let counts = (0, 0, 0);
-        let (scans, made, failed) = counts;
+        let (gone, secrets, broken_lines, doubtful_lines, answered) = Default::default();
+        let (scans, old_scans, days, made, failed) = Default::default();
         let forgotten = Seq(0);
         History {
             seed,
@@ -77,19 +87,24 @@ impl History {
             entries,
             keys,
             versions,
+            gone,
             secrets,
             broken_lines,
             doubtful_lines,
             answered,
             forgotten,
             scans,
+            old_scans,
+            days,
             made,
             failed,
+            forgot: 0,
         }
     }
 
     pub fn open(&self, place: Place) -> Result<Store, StoreError> {
-        Store::open(place, KEY, Arc::clone(&self.clock), Box::new(|_| {}))
+        let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(&self.clock);
+        Store::open(place, KEY, clock, Box::new(|_| {}))
     }
 
     /// How many entries there must be.
@@ -99,6 +114,11 @@ impl History {
 
     /// Appends at random, and hands out what is to come.
     pub fn begin(&mut self, store: &Store) -> Vec<impl FnOnce() -> Answered + use<>> {
+        // A year and more goes by when something is forgotten, so that it is old the next time.
+        if self.days < YEAR {
+            self.clock.go_on(1);
+            self.days += 1;
+        }
         // Held up, the writer takes all that comes in as one batch.
         let gate = self.random.chance(50).then(|| hold_up(store));
         let mut versions = self.versions.clone();
@@ -131,8 +151,12 @@ impl History {
     pub fn forget(&mut self, store: &Store, sessions: bool) -> bool {
         let kept = self.entries.len() as u64 - self.forgotten.0;
         let end = Seq(self.forgotten.0 + 1 + self.random.below(kept + 1));
-        let records = if sessions { at().plus(minutes(61)) } else { at() };
-        let forgotten = store.forget_older(Moment::from_millis(4_000_000_000_000), records, Some(end));
+        let whenever = Moment::from_millis(4_000_000_000_000);
+        let records = if sessions { whenever } else { at() };
+        let forgotten = store.forget_older(whenever, records, Some(end));
+        self.forgot += u64::from(matches!(&forgotten, Ok(Some(forgotten)) if forgotten.to > self.forgotten));
+        self.clock.go_on(400);
+        (self.days, self.old_scans) = (0, self.scans);
         // One that failed is the last thing that happens before the disk is looked at.
         let last = if forgotten.is_ok() { store.last() } else { Seq(u64::MAX) };
         self.answered.push(Happened::Forgotten(last));
@@ -155,8 +179,9 @@ impl History {
         match self.random.below(10) {
             0..4 => {
                 // Now and then one that was sent before.
-                let again = self.scans > 0 && self.random.chance(30);
-                let number = if again { self.random.below(self.scans) } else { self.scans };
+                let young = self.scans - self.old_scans;
+                let again = young > 0 && self.random.chance(30);
+                let number = if again { self.old_scans + self.random.below(young) } else { self.scans };
                 self.scans = self.scans.max(number + 1);
                 let (event, key) = unmatched(&number.to_string());
                 self.put(&mut wish, event);
@@ -198,6 +223,8 @@ impl History {
     pub fn judge(&mut self, store: &Store) {
         let from = Seq(self.entries.len() as u64 + 1);
         let found = store.entries(from, usize::MAX).unwrap();
+        // Meanwhile the views have followed.
+        self.gone.clear();
         let mut found = found.as_slice();
         for answered in std::mem::take(&mut self.answered) {
             let (wish, answer) = match answered {
@@ -211,6 +238,9 @@ impl History {
             let version = |session| self.versions.get(&session).copied().unwrap_or_default();
             let moved_on = wish.expect.as_ref().is_some_and(|(e, _)| version(e.session) != e.version);
             let known = wish.key.and_then(|key| self.keys.get(&key).copied());
+            // While the views cannot be written, the writer may know a session that was forgotten.
+            let doubtful = wish.expect.as_ref().is_some_and(|(e, _)| self.gone.contains(&e.session));
+            let moved_on = moved_on && !doubtful;
             match answer {
                 Appended::Committed(entries) => {
                     assert!(found.starts_with(&entries), "{entries:?} were answered, on disk are {found:?}");
@@ -225,7 +255,7 @@ impl History {
                     assert_eq!(known, Some(entry.seq), "{entry:?} is not the first with its key");
                     assert_eq!(self.entries[usize::try_from(entry.seq.0).unwrap() - 1], *entry);
                 }
-                Appended::Stale => assert!(broken || moved_on, "stale without a reason"),
+                Appended::Stale => assert!(broken || moved_on || doubtful, "stale without a reason"),
                 Appended::Failed(_) => {
                     if found.first().is_some_and(|first| first.by == wish.events[0].by) {
                         // It reached the disk all the same; so may have others of its line, with it.
@@ -255,7 +285,7 @@ impl History {
         {
             match event {
                 RetentionEvent::Records { before } if before > at().plus(minutes(60)) => {
-                    self.versions.clear();
+                    self.gone.extend(std::mem::take(&mut self.versions).into_keys());
                 }
                 RetentionEvent::Records { .. } => {}
                 RetentionEvent::Entries { to } => {

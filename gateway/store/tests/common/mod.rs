@@ -30,7 +30,7 @@ use rollcall_domain::clock_offset::Captured;
 use rollcall_domain::code::{Code, Pseudonyms};
 use rollcall_domain::event::{Actor, Event, NewEvent, Origin, SessionEvent, UnmatchedScan};
 use rollcall_domain::ids::{ClassId, DeviceId, Seq, SessionId, TeacherId};
-use rollcall_domain::moment::{Moment, minutes};
+use rollcall_domain::moment::{Moment, days, minutes};
 use rollcall_domain::people::{Person, PersonName, Personal, StudentDetails, TextField};
 use rollcall_domain::policy::Policy;
 use rollcall_domain::ports::Clock;
@@ -49,6 +49,8 @@ pub fn at() -> Moment {
 pub struct TestClock {
     millis: AtomicI64,
     step: i64,
+    /// How far the wall clock has gone beyond that.
+    beyond: AtomicI64,
 }
 
 impl TestClock {
@@ -58,7 +60,32 @@ impl TestClock {
     }
 
     pub fn stepping(step: i64) -> Arc<dyn Clock> {
-        Arc::new(TestClock { millis: AtomicI64::new(START), step })
+        TestClock::of(step)
+    }
+
+    pub fn of(step: i64) -> Arc<Self> {
+        Arc::new(TestClock { millis: AtomicI64::new(START), step, beyond: AtomicI64::new(0) })
+    }
+
+    /// The wall clock goes on by so many days.
+    pub fn go_on(&self, count: u32) {
+        let millis = i64::try_from(days(count).as_millis()).unwrap();
+        self.beyond.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    pub fn open(self: &Arc<Self>, folder: &Path) -> Store {
+        let clock: Arc<dyn Clock> = Arc::<Self>::clone(self);
+        Store::open(folder, KEY, clock, Box::new(|_| {})).unwrap()
+    }
+
+    /// Makes old what was written: more than 400 days go by, and a week in which something is written each day.
+    pub fn age(&self, store: &Store) {
+        self.go_on(400);
+        for _ in 0..WEEK {
+            self.go_on(1);
+            assert!(matches!(append(store, vec![Event::ClockConfirmed]), Appended::Committed(_)));
+        }
+        wait_for(store, store.last());
     }
 
     fn look(&self) -> i64 {
@@ -66,9 +93,17 @@ impl TestClock {
     }
 }
 
+/// Days on which something is written, until their first is believed to be past.
+pub const WEEK: u32 = 7;
+
+/// What makes records of meetings that ended before `time` old after such a week: it counts from where it began.
+pub fn kept_from(time: Moment) -> Moment {
+    time.plus(days(WEEK - 1)).plus(minutes(1))
+}
+
 impl Clock for TestClock {
     fn now(&self) -> Moment {
-        Moment::from_millis(self.look())
+        Moment::from_millis(self.look() + self.beyond.load(Ordering::Relaxed))
     }
 
     fn monotonic(&self) -> Duration {

@@ -16,13 +16,12 @@ use std::sync::Arc;
 use redb::{ReadableTable, Table};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::{Moment, days};
+use rollcall_domain::scan::KNOWN_DAYS;
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Ever, Filter, halves, scaled};
 use crate::error::StoreError;
 
-/// For so long a key is known.
-const KNOWN_DAYS: u32 = 400;
 /// A key and its sequence.
 const ROW: usize = 16 + 8;
 

@@ -18,7 +18,7 @@ use rollcall_domain::ports::Clock;
 use rustix::process::setpriority_process;
 
 use crate::caught::{caught, let_go};
-use crate::checkpoint;
+use crate::checkpoint::{self, Unbegun};
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::ledger::{Head, Ledger};
@@ -170,6 +170,13 @@ impl Following {
         loop {
             match self.step_from_ledger(AT_ONCE) {
                 Ok(true) => {}
+                Err(Trouble::Room) if self.file.head().last < self.ledger.start()?.last => {
+                    // What there is, or was begun, is nothing that the ledger still leads to.
+                    self.file.make_anew()?;
+                    self.views.show(self.file.snapshot()?);
+                    self.file.let_go_of_those_before();
+                    return Ok(());
+                }
                 Ok(false) | Err(Trouble::Room | Trouble::End) => return Ok(()),
                 Err(Trouble::Views(error)) if error.is_damage() && !anew => {
                     tracing::warn!(%error, "rows of the views are damaged; they are made anew");
@@ -265,9 +272,7 @@ impl Following {
 
     /// Tells whether there may be more.
     fn step_from_ledger(&mut self, most: usize) -> Result<bool, Trouble> {
-        if caught(|| checkpoint::begin_views(&self.ledger, &mut self.file)).map_err(Trouble::Ledger)? {
-            self.show()?;
-        }
+        self.begin_anew()?;
         let mut entries = Vec::new();
         let read = caught(|| self.ledger.walk_some(self.file.head(), most, |entry| entries.push(entry)));
         let end = read.map_err(Trouble::Ledger)?;
@@ -276,6 +281,19 @@ impl Following {
             self.take([entries.as_slice()].into_iter(), end)?;
         }
         Ok(entries.len() == most)
+    }
+
+    /// If the ledger does not lead on from where the views are, from what it begins with.
+    fn begin_anew(&mut self) -> Result<(), Trouble> {
+        let (ledger, file, reserve) = (&self.ledger, &mut self.file, &self.reserve);
+        let begun = caught(|| Ok(checkpoint::begin_views(ledger, file, &mut || reserve.has_room())));
+        match begun.map_err(Trouble::Ledger)? {
+            Ok(false) => Ok(()),
+            Ok(true) => self.show(),
+            Err(Unbegun::Stopped) => Err(Trouble::Room),
+            Err(Unbegun::Ledger(error)) => Err(Trouble::Ledger(error)),
+            Err(Unbegun::Views(error)) => Err(Trouble::Views(error)),
+        }
     }
 
     /// Folds entries in; afterwards they are in the rows, and shown.

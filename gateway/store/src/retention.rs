@@ -118,6 +118,10 @@ impl Retention<'_> {
         };
         self.forget_records(old.records)?;
         if let Some(choice) = self.choose(old.entries, needed_from)? {
+            // Views that are thrown away again must not fill the disk.
+            if !self.reserve.has_room() {
+                return Err(StoreError::Down);
+            }
             self.tell(RetentionEvent::Entries { to: choice.head.last })?;
             self.write_checkpoint(&choice)?;
             self.chores.begin_sweep();
@@ -218,10 +222,6 @@ impl Retention<'_> {
 
     /// The views as they were then, without what is forgotten since.
     fn write_checkpoint(&self, choice: &Choice) -> Result<(), StoreError> {
-        // Views that are thrown away again must not fill the disk.
-        if !self.reserve.has_room() {
-            return Err(StoreError::Down);
-        }
         let scratch = scratch::of(self.place)?;
         let written = self.write_views(choice, &scratch);
         scratch::remove(self.place)?;
@@ -229,8 +229,12 @@ impl Retention<'_> {
     }
 
     fn write_views(&self, choice: &Choice, scratch: &Place) -> Result<(), StoreError> {
-        let then =
-            made_anew(self.ledger, scratch, (choice.head, choice.head), &mut |_| ControlFlow::Continue(()))?;
+        let mut watch =
+            |_| if self.reserve.has_room() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let then = match made_anew(self.ledger, scratch, (choice.head, choice.head), &mut watch) {
+            Err(StoreError::Ended) => return Err(StoreError::Down),
+            then => then?,
+        };
         let now = self.views.now();
         // What they do not have any more must not come back with a power cut.
         self.views.wait_until_lasting(now.last())?;

@@ -253,7 +253,7 @@ fn bring(
     watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     loop {
-        if checkpoint::begin_views(ledger, file)? {
+        if checkpoint::begin_views(ledger, file, &mut || watch(0).is_continue())? {
             file.let_go_of_those_before();
         }
         if file.head().last > to.last {

@@ -4,13 +4,17 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::machine::Machine;
-use common::{KEY, TestClock, append, append_as, setting, unmatched, wait_for};
+use common::{KEY, SESSION, TestClock, append, append_as, created, setting, step, unmatched, wait_for};
+use rollcall_domain::event::{Event, How, SessionEvent};
 use rollcall_domain::ids::Seq;
-use rollcall_domain::ports::{Health, HealthSource as _};
-use rollcall_store::{Appended, Commit, Place, Store};
+use rollcall_domain::moment::Moment;
+use rollcall_domain::ports::{Clock, Health, HealthSource as _};
+use rollcall_store::{Appended, Commit, Expect, Forgotten, Line, Place, Store, StoreError};
 use tempfile::tempdir;
 
 const MIN: u64 = 1 << 20;
@@ -113,6 +117,80 @@ fn what_the_views_had_no_room_for_is_known_all_the_same() {
     machine.set_free(u64::MAX);
     let again = append_as(&store, vec![event], Some(key), None);
     assert!(matches!(&again, Appended::Already(entry) if entry.seq == Seq(1)), "{again:?}");
+}
+
+/// Opens it with views that ask for room every minute; the writer does with every append.
+fn open_patiently(machine: &Machine, clock: &Arc<TestClock>) -> Store {
+    let place = machine.place().keeping_free(MIN).trying_again_after(Duration::from_secs(60));
+    let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
+    Store::open(place, KEY, clock, Box::new(|_| {})).unwrap()
+}
+
+fn forget(store: &Store, clock: &TestClock) -> Result<Option<Forgotten>, StoreError> {
+    clock.age(store);
+    store.forget_older(Moment::from_millis(4_000_000_000_000), Moment::from_millis(0), None)
+}
+
+#[test]
+fn what_a_checkpoint_has_is_known_although_there_is_no_room_for_views_of_it() {
+    let (machine, clock) = (Machine::new(1), TestClock::of(1));
+    let store = open_patiently(&machine, &clock);
+    let lock = Event::Session(SESSION, SessionEvent::Locked { how: How::OnTime });
+    append(&store, vec![created(), step(), lock]);
+    assert_eq!(forget(&store, &clock).unwrap().unwrap().to, Seq(3));
+    while store.is_forgetting() {
+        std::thread::yield_now();
+    }
+    drop(store);
+    machine.garble("views.redb", 0);
+    machine.set_free(MIN - 1);
+    let store = open_patiently(&machine, &clock);
+    assert!(!store.is_up());
+    assert_eq!(store.views().seen(), Seq(0));
+    machine.set_free(u64::MAX);
+    let expect = |version| Some(Expect { session: SESSION, version, line: Line::default() });
+    for (version, is_current) in [(0, false), (2, false), (3, true)] {
+        let appended = append_as(&store, vec![step()], None, expect(version));
+        assert_eq!(committed(&appended), is_current, "{version}");
+        assert_eq!(matches!(appended, Appended::Stale), !is_current, "{version}");
+    }
+    assert_eq!(store.views().seen(), Seq(0));
+    drop(store);
+    let store = open_patiently(&machine, &clock);
+    wait_for(&store, store.last());
+    assert_eq!(store.views().now().version(SESSION).unwrap(), 4);
+}
+
+#[test]
+fn a_checkpoint_is_not_made_to_its_end_when_the_room_for_it_is_gone() {
+    const SCRATCH: &str = "checkpoint.views.redb";
+    let attempt = |fills_up: bool| {
+        let (machine, clock) = (Machine::new(1), TestClock::of(1));
+        let store = open_patiently(&machine, &clock);
+        for _ in 0..8 {
+            append(&store, (0..10_000).map(|number| unmatched(&number.to_string()).0).collect());
+        }
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut most = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    most = most.max(machine.changes(SCRATCH));
+                    if fills_up && most > 0 {
+                        machine.set_free(0);
+                    }
+                    std::thread::yield_now();
+                }
+                most
+            });
+            let forgotten = forget(&store, &clock);
+            is_over.store(true, Ordering::Relaxed);
+            (forgotten.is_ok(), watching.join().unwrap())
+        })
+    };
+    let (made, whole) = attempt(false);
+    let (not_made, some) = attempt(true);
+    assert!(made && !not_made && some < whole / 2, "{some} of {whole}");
 }
 
 #[test]

@@ -24,6 +24,9 @@ use crate::ledger::{Head, Ledger};
 use crate::tables::{CHECKPOINT, CHECKPOINT_AGAIN};
 use crate::views::{Item, ViewsFile};
 
+/// After so many items of views that are begun anew it is asked whether to go on.
+const ITEMS: usize = 256;
+
 /// The part with this number is the row.
 pub(crate) const ROW: u32 = 0;
 
@@ -216,16 +219,64 @@ pub(crate) fn check(ledger: &Ledger) -> Result<Option<Forgotten>, StoreError> {
     Ok(Some(row.into()))
 }
 
-/// Begins views anew that are not as far as the ledger's beginning; tells whether they are there now.
-pub(crate) fn begin_views(ledger: &Ledger, file: &mut ViewsFile) -> Result<bool, StoreError> {
-    let read = ledger.database()?.begin_read()?;
-    let Some(row) = latest(&read)?.filter(|row| file.head().last < row.head.last) else { return Ok(false) };
-    proven_start(&read, &ledger.keys)?;
-    file.make_anew()?;
-    let mut restoring = file.restoring();
-    items(&read, &row, |item| restoring.take(item))?;
-    restoring.end(row.head)?;
+/// Why views were not begun anew.
+pub(crate) enum Unbegun {
+    /// Whoever was asked did not want it any more.
+    Stopped,
+    /// The checkpoint cannot be read.
+    Ledger(StoreError),
+    Views(StoreError),
+}
+
+impl From<Unbegun> for StoreError {
+    fn from(why: Unbegun) -> Self {
+        match why {
+            Unbegun::Stopped => StoreError::Ended,
+            Unbegun::Ledger(error) | Unbegun::Views(error) => error,
+        }
+    }
+}
+
+/// Begins views anew that are not as far as the ledger's beginning; tells whether they are there now. Asks before
+/// anything is written, and now and then, whether to go on; those that were begun then are nothing yet.
+pub(crate) fn begin_views(
+    ledger: &Ledger,
+    file: &mut ViewsFile,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<bool, Unbegun> {
+    let (read, row) = match behind(ledger, file.head()).map_err(Unbegun::Ledger)? {
+        Some(behind) => behind,
+        None => return Ok(false),
+    };
+    if !go_on() {
+        return Err(Unbegun::Stopped);
+    }
+    file.make_anew().map_err(Unbegun::Views)?;
+    let (mut restoring, mut taken, mut stopped) = (file.restoring(), 0_usize, None);
+    let mut stop = |why| {
+        stopped = Some(why);
+        Err(StoreError::Ended)
+    };
+    let read = items(&read, &row, |item| {
+        taken += 1;
+        if taken.is_multiple_of(ITEMS) && !go_on() {
+            return stop(Unbegun::Stopped);
+        }
+        restoring.take(item).or_else(|error| stop(Unbegun::Views(error)))
+    });
+    if let Some(why) = stopped {
+        return Err(why);
+    }
+    read.map_err(Unbegun::Ledger)?;
+    restoring.end(row.head).map_err(Unbegun::Views)?;
     Ok(true)
+}
+
+/// The checkpoint, if views that are there are before it.
+fn behind(ledger: &Ledger, head: Head) -> Result<Option<(ReadTransaction, Row)>, StoreError> {
+    let read = ledger.database()?.begin_read()?;
+    let row = proven(&read, &ledger.keys)?.filter(|row| head.last < row.head.last);
+    Ok(row.map(|row| (read, row)))
 }
 
 /// The sessions in the checkpoint.

@@ -179,9 +179,10 @@ impl Machine {
         self.lock().names.keys().cloned().collect()
     }
 
-    /// How often the file was written to.
+    /// How often the file was written to; 0 if it is not there.
     pub fn changes(&self, name: &str) -> u64 {
-        self.lock().file(name).changed
+        let mut state = self.lock();
+        if state.names.contains_key(name) { state.file(name).changed } else { 0 }
     }
 }
 

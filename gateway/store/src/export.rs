@@ -1,7 +1,8 @@
 //! The ledger's entries, one after the other, for whoever writes them somewhere else.
 //!
-//! Promises: memory for a few entries, however many there are; each entry of the span once, in order; holds
-//! up nobody, however slowly it is read.
+//! Promises: memory for a few entries, however many there are; each entry of the span once, in order, from where
+//! the ledger begins on; if it comes to begin later than what was read last, that is said; holds up nobody,
+//! however slowly it is read.
 //!
 //! Refuses: formats, and texts from the register.
 
@@ -18,8 +19,8 @@ use crate::error::StoreError;
 use crate::keys::Keyring;
 use crate::ledger::Ledger;
 
-/// Entries that are read at a time. Between two steps nothing is held on to: a ledger is only added to, so
-/// that all steps together read what one would have.
+/// Entries that are read at a time. Between two steps nothing is held on to: what was there is still there, unless
+/// it was forgotten meanwhile.
 const AT_ONCE: usize = 1_024;
 
 /// Which entries.
@@ -51,6 +52,8 @@ pub struct Export {
     ledger: Arc<Ledger>,
     span: Span,
     next: Option<Seq>,
+    /// Something was read, so that what comes next may not lack.
+    begun: bool,
     read: VecDeque<Entry>,
 }
 
@@ -59,7 +62,7 @@ impl Export {
         let Span { seqs, from, before } = span;
         let (first, end) = seqs.into_inner();
         let span = Span { seqs: first..=end.min(ledger.last()), from, before };
-        Export { ledger: Arc::clone(ledger), span, next: Some(first), read: VecDeque::new() }
+        Export { ledger: Arc::clone(ledger), span, next: Some(first), begun: false, read: VecDeque::new() }
     }
 
     /// Reads the ledger in `folder`, which no gateway may have open.
@@ -75,6 +78,11 @@ impl Export {
     /// Tells whether there may be more.
     fn step(&mut self, from: Seq) -> Result<(), StoreError> {
         let entries = self.ledger.entries(from, AT_ONCE)?;
+        let goes_on = entries.first().is_some_and(|entry| entry.seq == from);
+        if self.begun && !goes_on && self.ledger.start()?.last >= from {
+            return Err(StoreError::Forgotten { seq: from.0 });
+        }
+        self.begun = true;
         let last = entries.last().map(|entry| entry.seq).filter(|last| last < self.span.seqs.end());
         self.next = last.map(|last| Seq(last.0 + 1));
         let span = &self.span;

@@ -46,6 +46,11 @@ impl Store {
     /// open, or closed and not locked. Returns once a checkpoint stands for the entries; they go while the
     /// store runs. Tells what is forgotten by now. Waits meanwhile, so it is for a thread that can.
     ///
+    /// A destination finds out where it was from its receipts, which are entries too. So `needed_from` is the
+    /// entry after the low water of the last receipt *in the ledger* (`UpstreamEvent::Delivered`), the least of
+    /// those of all destinations; never how far a sender has come since, for then the receipt could go, and it
+    /// would begin anew. `None` only if there is no destination.
+    ///
     /// Whatever is asked for, entries stay for as long as a scan must be known, and both times count from the
     /// ledger's own if the clock is ahead of it ([`age`](crate::age)).
     ///

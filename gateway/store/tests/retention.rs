@@ -24,8 +24,8 @@ use common::{
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableHandle as _,
 };
-use rollcall_domain::event::{CampusEvent, Event, How, SessionEvent};
-use rollcall_domain::ids::{ClassId, Seq, SessionId, StudentId};
+use rollcall_domain::event::{CampusEvent, Event, How, SessionEvent, UpstreamEvent};
+use rollcall_domain::ids::{ClassId, Name, Seq, SessionId, StudentId};
 use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::{Moment, days, minutes};
 use rollcall_domain::people::{Person, Personal};
@@ -271,6 +271,40 @@ fn an_export_begins_where_the_ledger_does() {
     drop(store);
     let mut export = Export::open(folder.path(), KEY, Span::ALL).unwrap();
     assert_eq!(export.next().unwrap().unwrap().seq, Seq(10));
+}
+
+#[test]
+fn an_export_that_is_read_slowly_says_that_what_came_next_is_forgotten() {
+    const MANY: u64 = 3_000;
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    append(&store, (0..MANY).map(|_| setting("1")).collect());
+    clock.age(&store);
+    let (mut slow, mut just_in_time) = (store.export(Span::ALL), store.export(Span::ALL));
+    assert_eq!(slow.next().unwrap().unwrap().seq, Seq(1));
+    assert_eq!(just_in_time.by_ref().take(2_047).last().unwrap().unwrap().seq, Seq(2_047));
+    forget_to(&store, 2_049);
+    let read: Vec<_> = slow.collect();
+    let (last, read) = read.split_last().unwrap();
+    assert!(read.iter().all(Result::is_ok));
+    assert_eq!(read.len(), 1_023);
+    assert!(matches!(last, Err(StoreError::Forgotten { seq: 1_025 })), "{last:?}");
+    let all = just_in_time.all(|entry| entry.is_ok());
+    assert!(all);
+}
+
+#[test]
+fn the_receipt_that_tells_where_a_destination_is_stays() {
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    let receipt = |low_water| {
+        let (destination, low_water, records) = (Name::parse("portal").unwrap(), Seq(low_water), vec![]);
+        Event::Upstream(UpstreamEvent::Delivered { destination, low_water, records })
+    };
+    append(&store, vec![setting("1"), receipt(1), setting("2"), setting("3"), receipt(3), setting("4")]);
+    clock.age(&store);
+    assert_eq!(forget_to(&store, 3 + 1), Seq(3));
+    assert!(stored_in(&store).contains(&receipt(3)));
 }
 
 #[test]

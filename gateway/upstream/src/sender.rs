@@ -56,6 +56,10 @@ pub struct Status {
     pub state: State,
     /// Everything up to here is dealt with.
     pub cursor: Seq,
+    /// From here on the ledger must keep its entries: after what the last receipt in it says was dealt with, so that
+    /// this receipt is kept. `None` as long as there is none. What is dealt with and not written down yet does not
+    /// count: without a receipt, a restart would begin where a new destination does.
+    pub needed_from: Option<Seq>,
     /// Records that are known to be due, and entries that were not looked at yet.
     pub lag: u64,
     /// How old the oldest entry is that is not dealt with.
@@ -177,6 +181,7 @@ impl Sender {
         self.reached = self.receipts.cursor.unwrap_or(first);
         let (cursor, dead_letters) = (self.reached, self.receipts.dead_letters());
         self.status.send_modify(|status| (status.cursor, status.dead_letters) = (cursor, dead_letters));
+        self.tell_needs();
         self.write().await
     }
 
@@ -289,11 +294,17 @@ impl Sender {
         }));
         self.append(events).await?;
         self.written = Some(low_water);
+        self.tell_needs();
         self.delivered.clear();
         self.refused.clear();
         let dead_letters = self.receipts.dead_letters();
         self.status.send_modify(|status| status.dead_letters = dead_letters);
         Ok(())
+    }
+
+    fn tell_needs(&self) {
+        let needed_from = self.written.map(|written| Seq(written.0.saturating_add(1)));
+        self.status.send_modify(|status| status.needed_from = needed_from);
     }
 
     async fn append(&self, events: Vec<NewEvent>) -> Result<(), UpstreamError> {

@@ -10,7 +10,7 @@ use common::{ANN, BEN, Gateway, OK, SESSION, StandIn, by_gateway, moment, sessio
 use rollcall_domain::event::{Event, How, NewEvent, RecordVersion, SessionEvent, UpstreamEvent};
 use rollcall_domain::ids::{Name, RecordId, Seq, StudentId};
 use rollcall_domain::mark::Mark;
-use rollcall_upstream::State;
+use rollcall_upstream::{State, Status};
 use serde_json::json;
 
 async fn gateway() -> (tempfile::TempDir, Gateway, StandIn) {
@@ -176,6 +176,28 @@ async fn a_large_class_is_receipted_before_all_of_it_is_through() {
     assert_eq!(records.len(), 256);
     portal.answer([OK; 44]);
     sending.until(|status| status.delivered == 300 && status.state == State::Idle).await;
+    sending.stop().await;
+}
+
+#[tokio::test]
+async fn what_it_needs_of_the_ledger_begins_before_its_last_receipt() {
+    let (_folder, gateway, mut portal) = gateway().await;
+    let mut sending = gateway.send_to(&portal.url, true);
+    for student in [ANN, BEN] {
+        gateway.mark(student, Mark::Present).await;
+        portal.answer([OK]);
+        portal.request().await;
+    }
+    let delivered = |status: &Status| status.state == State::Idle && status.delivered == 2;
+    let status = sending.until(delivered).await;
+    let entries = gateway.store.entries(Seq(1), usize::MAX).unwrap();
+    let receipt = entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Upstream(UpstreamEvent::Delivered { low_water, .. }) => Some((entry.seq, *low_water)),
+        _ => None,
+    });
+    let (seq, low_water) = receipt.unwrap();
+    assert_eq!(status.needed_from, Some(Seq(low_water.0 + 1)));
+    assert!(status.needed_from <= Some(seq));
     sending.stop().await;
 }
 

@@ -12,21 +12,21 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::damage::{damage, in_memory, ledger, places, stored};
-use common::meetings;
+use common::everything::everything;
 use common::{
     KEY, WEEK, append, at, created, gate, kept_from, news, note, open, register, setting, student, unmatched,
     wait_for,
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use rollcall_domain::event::{Event, How, SessionEvent};
-use rollcall_domain::ids::{Seq, SessionId, StudentId, UserId};
-use rollcall_domain::mark::Mark;
+use rollcall_domain::event::{Actor, Entry};
+use rollcall_domain::ids::{Name, RecordId, Seq, SessionId, StudentId, UserId};
 use rollcall_domain::moment::{Moment, days, minutes};
 use rollcall_domain::people::{DeviceDetails, Person, Personal};
 use rollcall_domain::ports::Clock;
-use rollcall_domain::roster::Days;
 use rollcall_domain::scan::Method;
+use rollcall_domain::state::State;
 use rollcall_store::evidence::{Item, ItemId, Kind, Subject};
+use rollcall_store::views::Delivery;
 use rollcall_store::{
     Append, Appended, Credential, Evidence, Extent, Gap, Overwrite, Store, Template, backup, backup_with,
     restore, salvage, verify,
@@ -139,56 +139,89 @@ fn rows_lie_sealed_in_the_register_as_version_1_wrote_them() {
     assert_eq!(lines, include_str!("golden/register-v1.txt"), "{lines}");
 }
 
-/// A ledger that was told to forget: one of everything that a checkpoint holds.
-fn forgetful() -> tempfile::TempDir {
-    use rollcall_domain::event::{RecordVersion, UpstreamEvent};
-    use rollcall_domain::ids::{Name, RecordId};
+/// A ledger that was told to forget everything but the last week, and how many entries that was.
+fn forgetful() -> (tempfile::TempDir, Seq) {
     let folder = in_memory();
     let clock = Arc::new(SetClock(AtomicI64::new(at().millis())));
     let shown: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
     let store = Store::open(folder.path(), KEY, shown, Box::new(|_| {})).unwrap();
-    let record = RecordId { session: SessionId(1), student: StudentId(1) };
-    let delivered = |name, version| UpstreamEvent::Delivered {
-        destination: Name::parse(name).unwrap(),
-        low_water: Seq(1),
-        records: vec![RecordVersion { record, version }],
-    };
-    let events = vec![
-        meetings::class(1),
-        meetings::joined(1, 1, Days::ALWAYS),
-        Event::Session(SessionId(1), meetings::created(1, 0)),
-        Event::Session(SessionId(1), meetings::opened(&[1])),
-        Event::Session(SessionId(1), meetings::marked(1, Mark::Late, true)),
-        Event::Session(SessionId(1), meetings::closed(&[2], &[])),
-        Event::Session(SessionId(1), SessionEvent::Locked { how: How::OnTime }),
-        Event::Upstream(delivered("portal", 2)),
-        unmatched("a").0,
-        setting("5"),
-    ];
-    append(&store, events);
+    append(&store, everything());
+    let last = store.last();
     clock.go_on(400);
     for _ in 0..WEEK {
         clock.go_on(1);
         append(&store, vec![setting("5")]);
     }
     wait_for(&store, store.last());
-    let forgotten = store
-        .forget_older(Moment::from_millis(4_000_000_000_000), kept_from(at().minus(minutes(1))), None)
-        .unwrap();
-    assert_eq!(forgotten.map(|forgotten| forgotten.to), Some(Seq(10)));
-    folder
+    let all = Moment::from_millis(4_000_000_000_000);
+    let forgotten = store.forget_older(all, kept_from(at().minus(minutes(1))), None).unwrap();
+    assert_eq!(forgotten.map(|forgotten| forgotten.to), Some(last));
+    (folder, last)
 }
+
+const CHECKPOINT: &str = include_str!("golden/checkpoint-v1.txt");
 
 /// If this fails, the format of checkpoints has changed: give it a new version, and keep reading this one.
 #[test]
 fn a_checkpoint_lies_in_the_ledger_as_version_1_wrote_it() {
-    const CHECKPOINT: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("checkpoint");
-    let database = Database::open(ledger(forgetful().path())).unwrap();
-    let table = database.begin_read().unwrap().open_table(CHECKPOINT).unwrap();
+    let (folder, _) = forgetful();
+    let database = Database::open(ledger(folder.path())).unwrap();
+    let table = database.begin_read().unwrap().open_table(COPIES[0]).unwrap();
     let rows = table.iter().unwrap().map(Result::unwrap);
     let lines: String =
         rows.map(|(key, bytes)| format!("{:?} {}\n", key.value(), hex(bytes.value()))).collect();
-    assert_eq!(lines, include_str!("golden/checkpoint-v1.txt"), "{lines}");
+    assert_eq!(lines, CHECKPOINT, "{lines}");
+}
+
+type Copies = TableDefinition<'static, (u64, u32), &'static [u8]>;
+const COPIES: [Copies; 2] = [TableDefinition::new("checkpoint"), TableDefinition::new("checkpoint_again")];
+
+#[test]
+fn a_ledger_that_begins_with_a_checkpoint_of_version_1_is_opened_and_gone_on_with() {
+    let folder = in_memory();
+    drop(open(folder.path()));
+    let database = Database::open(ledger(folder.path())).unwrap();
+    let write = database.begin_write().unwrap();
+    let mut last = 0;
+    for line in CHECKPOINT.lines() {
+        let (key, bytes) = line.strip_prefix('(').unwrap().split_once(") ").unwrap();
+        let (of, number) = key.split_once(", ").unwrap();
+        last = of.parse().unwrap();
+        for copies in COPIES {
+            let mut table = write.open_table(copies).unwrap();
+            table.insert((last, number.parse().unwrap()), unhex(bytes).as_slice()).unwrap();
+        }
+    }
+    write.commit().unwrap();
+    drop(database);
+    std::fs::remove_file(folder.path().join("views.redb")).unwrap();
+    let store = open(folder.path());
+    // Everything is what the events make it of which it was made.
+    let mut state = State::default();
+    for (seq, event) in (1..).zip(everything()) {
+        state.apply(&Entry { seq: Seq(seq), at: at(), by: Actor::Cli, event });
+    }
+    let now = store.views().now();
+    assert_eq!(now.last(), Seq(last));
+    assert_eq!((&now.campus, &now.office), (&state.campus, &state.office));
+    let session = now.session(SessionId(1)).unwrap();
+    assert_eq!(session.as_ref(), state.sessions.get(&SessionId(1)));
+    assert!(session.is_some_and(|session| session.records.len() == 3));
+    assert_eq!(now.unmatched(Seq(0), 9).unwrap(), state.unmatched.into_iter().collect::<Vec<_>>());
+    for (key, seq) in &state.scans {
+        assert_eq!(now.scan(*key).unwrap(), Some(*seq));
+    }
+    let record = RecordId { session: SessionId(1), student: StudentId(1) };
+    for (destination, version, dead) in [("portal", 2, false), ("firestore", 1, true)] {
+        let told = now.delivery(&Name::parse(destination).unwrap(), record).unwrap();
+        assert_eq!(told, Some(Delivery { version, dead }));
+    }
+    drop(now);
+    let appended = append(&store, vec![setting("6")]);
+    assert!(matches!(appended, Appended::Committed(new) if new.first().unwrap().seq == Seq(last + 1)));
+    drop(store);
+    let verified = verify(folder.path(), KEY, Some(in_memory().path())).unwrap();
+    assert_eq!((verified.difference, verified.forgotten.unwrap().to), (None, Seq(last)));
 }
 
 /// A whole file as version 1 left it, with a person, their password and a gap; only what is not zero of it.

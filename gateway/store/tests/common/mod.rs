@@ -13,6 +13,7 @@
 
 pub mod damage;
 pub mod disk;
+pub mod everything;
 pub mod happenings;
 pub mod history;
 pub mod machine;

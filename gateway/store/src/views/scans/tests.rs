@@ -328,3 +328,34 @@ fn every_key_is_found_in_fresh_and_in_merged_runs_and_no_other() {
     let stored: usize = rows.iter().unwrap().map(|row| row.unwrap().1.value().len() / 24).sum();
     assert_eq!(stored, 35 * 500);
 }
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// If this fails, checkpoints of ledgers that were told to forget are read wrongly: they hold these rows as they
+/// are, and where a run ends must not change.
+#[test]
+fn keys_lie_in_their_rows_as_version_1_of_checkpoints_has_them() {
+    assert_eq!(Shape::default(), Shape { keys: 65_536, blocks: 512, merged: 16 });
+    let mut known = Known::new(SMALL);
+    let all = (1..).take(8 * 3 + 8 + 1);
+    let found: Vec<Found> =
+        all.map(|seq| Found { key: key(seq), seq: Seq(seq), at: after(0), forgotten: Seq(0) }).collect();
+    known.commit(&found);
+    let read = known.database.begin_read().unwrap();
+    let row = hex(read.open_table(META).unwrap().get(RUNS).unwrap().unwrap().value());
+    assert_eq!(row, "0180e0f1b6926780e0f1b69267010080e0f1b6926780e0f1b69267010080e0f1b6926780e0f1b69267");
+    let table = read.open_table(SCANS).unwrap();
+    let blocks: Vec<(BlockId, String)> =
+        table.iter().unwrap().map(Result::unwrap).map(|(id, rows)| (id.value(), hex(rows.value()))).collect();
+    let (first, last) = (blocks.first().unwrap(), blocks.last().unwrap());
+    assert_eq!((first.0, first.1.as_str()), ((0, 0, 0), "03e58f723c8953e913defdb8d38581ca000000000000001c"));
+    assert_eq!(
+        (last.0, last.1.as_str()),
+        (
+            (1, 0, 11),
+            "ec69254e4e76f747a79e7bb797b1431a000000000000000cf12504b550f9e7735a87d9785031d0930000000000000004fdbe6f2502d3816bd9c3959940d02f940000000000000011"
+        )
+    );
+}

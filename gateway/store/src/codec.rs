@@ -67,7 +67,7 @@ pub(crate) fn encode(
         place.copy_from_slice(&length.to_le_bytes());
     }
     let framed = into.get(start..).unwrap_or_default();
-    let (chain, sum) = (link(key, before, framed), checksum(framed));
+    let (chain, sum) = (link(key, before, framed), checksum::<CHECKSUM>(framed));
     into.extend(sum);
     into.extend(chain);
     Ok(chain)
@@ -157,8 +157,9 @@ fn link(key: &[u8; 32], before: &Chain, framed: &[u8]) -> Chain {
     *blake3::Hasher::new_keyed(key).update(before).update(framed).finalize().as_bytes()
 }
 
-fn checksum(framed: &[u8]) -> [u8; CHECKSUM] {
-    let mut sum = [0; CHECKSUM];
+/// What tells that bytes are as somebody wrote them; not who.
+pub(crate) fn checksum<const N: usize>(framed: &[u8]) -> [u8; N] {
+    let mut sum = [0; N];
     blake3::Hasher::new().update(framed).finalize_xof().fill(&mut sum);
     sum
 }

@@ -19,7 +19,7 @@ use redb::{ReadTransaction, ReadableTable as _, TableError};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
-use crate::codec::{Chain, take};
+use crate::codec::{Chain, checksum, take};
 use crate::error::StoreError;
 use crate::tables::GAPS;
 
@@ -124,12 +124,6 @@ impl GapRow {
     pub(crate) fn resumes_with(&self, bytes: &[u8]) -> bool {
         self.after.is_some_and(|after| after == *blake3::hash(bytes).as_bytes())
     }
-}
-
-fn checksum(bytes: &[u8]) -> [u8; 8] {
-    let mut sum = [0; 8];
-    blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut sum);
-    sum
 }
 
 /// Every gap, by its first sequence.

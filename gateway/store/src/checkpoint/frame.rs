@@ -21,7 +21,7 @@ use rollcall_domain::moment::Moment;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Chain, take};
+use crate::codec::{Chain, checksum, take};
 use crate::error::StoreError;
 use crate::ledger::Head;
 
@@ -62,7 +62,7 @@ impl Row {
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.checked();
-        let sum = checksum(&bytes);
+        let sum: [u8; CHECKSUM] = checksum(&bytes);
         bytes.extend(sum);
         bytes.extend(self.seal);
         bytes
@@ -126,7 +126,7 @@ pub(crate) fn part((last, at): (Seq, Moment), number: u32, payload: &[u8]) -> Re
     bytes.extend(number.to_le_bytes());
     bytes.extend(length.to_le_bytes());
     bytes.extend(payload);
-    let sum = checksum(&bytes);
+    let sum: [u8; CHECKSUM] = checksum(&bytes);
     bytes.extend(sum);
     Ok(bytes)
 }
@@ -190,12 +190,6 @@ fn newer(version: u8, sound: bool) -> Result<(), StoreError> {
         return Err(StoreError::Newer { found: version, known: VERSION });
     }
     Ok(())
-}
-
-fn checksum(framed: &[u8]) -> [u8; CHECKSUM] {
-    let mut sum = [0; CHECKSUM];
-    blake3::Hasher::new().update(framed).finalize_xof().fill(&mut sum);
-    sum
 }
 
 #[cfg(test)]

@@ -85,6 +85,7 @@ pub use ledger::Closed;
 pub use queue::Full;
 pub use register::{Register, Template, Text};
 pub use restore::{Overwrite, Restored, parts_of_restore, restore};
+pub use retention::{HeldUp, Holder};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
 pub use upgrade::Upgrade;
@@ -111,6 +112,7 @@ pub struct Store {
     chores: Arc<chores::Chores>,
     /// Held by whoever forgets what is too old.
     forgetting: Mutex<()>,
+    held_up: Mutex<Option<HeldUp>>,
 }
 
 impl Store {
@@ -154,8 +156,21 @@ impl Store {
         };
         let lost = ledger.gaps()?.iter().map(Gap::entries).sum();
         let (queue, threads) = (RwLock::new(Some(queue)), Mutex::new(vec![writing, following]));
-        let forgetting = Mutex::default();
-        Ok(Store { ledger, views, evidence, reserve, lost, queue, threads, place, clock, chores, forgetting })
+        let (forgetting, held_up) = Default::default();
+        Ok(Store {
+            ledger,
+            views,
+            evidence,
+            reserve,
+            lost,
+            queue,
+            threads,
+            place,
+            clock,
+            chores,
+            forgetting,
+            held_up,
+        })
     }
 
     /// Whether a ledger lies in `folder`.

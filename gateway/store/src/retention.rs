@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rollcall_domain::event::{Actor, Entry, Event, NewEvent, RetentionEvent};
 use rollcall_domain::ids::{Seq, SessionId};
@@ -34,8 +34,8 @@ use crate::views::{Item, Snapshot, Views};
 
 /// Entries that are looked at, at a time.
 const AT_ONCE: usize = 4_096;
-/// Sessions that one event forgets, or some more that ended at the same time.
-const SESSIONS_AT_ONCE: usize = 1_024;
+/// Meetings and unmatched scans that one event forgets, or some more of the same time.
+const RECORDS_AT_ONCE: usize = 1_024;
 /// How large a part becomes, unless its last item is large: with what is around it, it fits into a page of
 /// 64 KiB.
 const PART_BYTES: usize = 60_000;
@@ -43,7 +43,7 @@ const PART_BYTES: usize = 60_000;
 impl Store {
     /// Forgets what is too old: records of meetings that ended before `records`, then every entry that was
     /// written before `ledger`, up to the first that is needed: from `needed_from` on, or by a meeting that is
-    /// open, or closed and not locked. Returns once a checkpoint stands for the entries; they go while the
+    /// open, or closed and not locked ([`Store::held_up`]). Returns once a checkpoint stands for the entries; they go while the
     /// store runs. Tells what is forgotten by now. Waits meanwhile, so it is for a thread that can.
     ///
     /// A destination finds out where it was from its receipts, which are entries too. So `needed_from` is the
@@ -70,9 +70,15 @@ impl Store {
             chores: &self.chores,
             reserve: &self.reserve,
             append: &|append| self.append(append).is_ok(),
+            held_up: &self.held_up,
             now: self.clock.now(),
         };
-        retention.forget(ledger, records, needed_from)
+        retention.forget(Old { entries: ledger, records }, needed_from)
+    }
+
+    /// What kept entries that were old enough from being forgotten the last time.
+    pub fn held_up(&self) -> Option<HeldUp> {
+        *self.held_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether entries that are forgotten are still being taken away.
@@ -89,6 +95,23 @@ impl Store {
     }
 }
 
+/// An entry that is old enough to be forgotten, and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldUp {
+    pub seq: Seq,
+    pub at: Moment,
+    pub by: Holder,
+}
+
+/// Who needs an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A meeting that is open, or closed and not locked.
+    Session(SessionId),
+    /// A destination, or the views.
+    Reader,
+}
+
 /// What it takes to forget.
 struct Retention<'s> {
     place: &'s Place,
@@ -97,6 +120,7 @@ struct Retention<'s> {
     chores: &'s Chores,
     reserve: &'s Reserve,
     append: &'s dyn Fn(Append) -> bool,
+    held_up: &'s Mutex<Option<HeldUp>>,
     now: Moment,
 }
 
@@ -107,22 +131,21 @@ struct Choice {
 }
 
 impl Retention<'_> {
-    fn forget(
-        &self,
-        ledger: Moment,
-        records: Moment,
-        needed_from: Option<Seq>,
-    ) -> Result<Option<Forgotten>, StoreError> {
+    fn forget(&self, wanted: Old, needed_from: Option<Seq>) -> Result<Option<Forgotten>, StoreError> {
         // What an earlier one left.
         self.chores.begin_sweep();
         self.wake();
         self.chores.until_swept()?;
-        let wanted = Old { entries: ledger, records };
         let Some(old) = Old::by(self.ledger, self.now, wanted)? else {
             return checkpoint::known(self.ledger);
         };
         self.forget_records(old.records)?;
-        if let Some(choice) = self.choose(old.entries, needed_from)? {
+        let (choice, held) = self.choose(old.entries, needed_from)?;
+        if let Some(HeldUp { seq, at, by }) = held {
+            tracing::warn!(%seq, %at, ?by, "entries from here on are old enough to be forgotten, and are still needed");
+        }
+        *self.held_up.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        if let Some(choice) = choice {
             // Views that are thrown away again must not fill the disk.
             if !self.reserve.has_room() {
                 return Err(StoreError::Down);
@@ -157,21 +180,8 @@ impl Retention<'_> {
 
     /// In pieces, so that no commit of the views takes long.
     fn forget_records(&self, records: Moment) -> Result<(), StoreError> {
-        loop {
-            let now = self.views.now();
-            let old = now.sessions_before(records, SESSIONS_AT_ONCE)?;
-            let is_all = old.len() < SESSIONS_AT_ONCE;
-            if is_all && old.is_empty() && now.unmatched_before(records)?.is_empty() {
-                return Ok(());
-            }
-            let ends = old.iter().map(|(_, _, ends)| ends.millis()).max().filter(|_| !is_all);
-            let before = ends.map_or(records, |last| Moment::from_millis(last + 1).min(records));
-            drop(now);
-            self.tell(RetentionEvent::Records { before })?;
-            if is_all {
-                return Ok(());
-            }
-        }
+        let pieces = self.views.now().pieces_before(records, RECORDS_AT_ONCE)?;
+        pieces.into_iter().try_for_each(|before| self.tell(RetentionEvent::Records { before }))
     }
 
     /// Writes it down, and returns once the views know it for good: a checkpoint leaves out what they have
@@ -193,23 +203,30 @@ impl Retention<'_> {
         }
     }
 
-    /// The last entry of those that are all old enough, that nobody needs, and that could be proven.
-    fn choose(&self, old: Moment, needed_from: Option<Seq>) -> Result<Option<Choice>, StoreError> {
+    /// The last entry of those that are all old enough, that nobody needs, and that could be proven; and what needs
+    /// the next one, if it is old, too.
+    fn choose(
+        &self,
+        old: Moment,
+        needed_from: Option<Seq>,
+    ) -> Result<(Option<Choice>, Option<HeldUp>), StoreError> {
         let now = self.views.now();
         let start = self.ledger.start()?;
-        let mut needs = Needs { now: &now, known: HashMap::new() };
-        let before = checkpoint::known(self.ledger)?.map_or(0, |forgotten| forgotten.entries);
-        let mut choice = Choice { head: start, entries: before };
         // The views are where the entries of the sessions in them are.
         let end = needed_from.map_or(u64::MAX, |seq| seq.0).min(now.last().0 + 1);
+        let mut needs = Needs { now: &now, end, known: HashMap::new() };
+        let mut held = None;
+        let before = checkpoint::known(self.ledger)?.map_or(0, |forgotten| forgotten.entries);
+        let mut choice = Choice { head: start, entries: before };
         loop {
             let mut read = Vec::new();
             let from = choice.head;
             self.ledger.walk_some(from, AT_ONCE, |entry| read.push(entry))?;
             let is_all = read.len() < AT_ONCE;
             let mut goes = 0;
-            for entry in &read {
-                if entry.at >= old || entry.seq.0 >= end || needs.entry(entry)? {
+            for entry in read.iter().take_while(|entry| entry.at < old) {
+                held = needs.entry(entry)?.map(|by| HeldUp { seq: entry.seq, at: entry.at, by });
+                if held.is_some() {
                     break;
                 }
                 goes += 1;
@@ -220,7 +237,7 @@ impl Retention<'_> {
             }
             choice.entries += u64::try_from(goes).unwrap_or_default();
             if is_end {
-                return Ok(Some(choice).filter(|choice| choice.head.last > start.last));
+                return Ok((Some(choice).filter(|choice| choice.head.last > start.last), held));
             }
         }
     }
@@ -261,20 +278,28 @@ impl Retention<'_> {
 /// Which entries somebody goes by.
 struct Needs<'v> {
     now: &'v Snapshot,
+    /// From here on somebody reads them.
+    end: u64,
     known: HashMap<SessionId, bool>,
 }
 
 impl Needs<'_> {
-    fn entry(&mut self, entry: &Entry) -> Result<bool, StoreError> {
-        let Event::Session(id, _) = &entry.event else { return Ok(false) };
-        if let Some(known) = self.known.get(id) {
-            return Ok(*known);
+    fn entry(&mut self, entry: &Entry) -> Result<Option<Holder>, StoreError> {
+        if entry.seq.0 >= self.end {
+            return Ok(Some(Holder::Reader));
         }
-        let meeting = self.now.meeting(*id)?;
-        let needs = |status| matches!(status, SessionStatus::Open | SessionStatus::Closed);
-        let needs = meeting.is_some_and(|meeting| needs(meeting.status));
-        self.known.insert(*id, needs);
-        Ok(needs)
+        let Event::Session(id, _) = &entry.event else { return Ok(None) };
+        let needs = match self.known.get(id) {
+            Some(needs) => *needs,
+            None => {
+                let meeting = self.now.meeting(*id)?;
+                let needs = |status| matches!(status, SessionStatus::Open | SessionStatus::Closed);
+                let needs = meeting.is_some_and(|meeting| needs(meeting.status));
+                self.known.insert(*id, needs);
+                needs
+            }
+        };
+        Ok(needs.then_some(Holder::Session(*id)))
     }
 }
 

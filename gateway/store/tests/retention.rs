@@ -32,7 +32,8 @@ use rollcall_domain::people::{Person, Personal};
 use rollcall_domain::ports::Clock;
 use rollcall_domain::roster::Days;
 use rollcall_store::{
-    Appended, Export, Keyring, Overwrite, RootKey, Span, Store, StoreError, backup, restore, salvage, verify,
+    Appended, Export, Holder, Keyring, Overwrite, RootKey, Span, Store, StoreError, backup, restore, salvage,
+    verify,
 };
 
 /// Before everything: nothing is that old.
@@ -106,6 +107,8 @@ fn entries_are_forgotten_and_the_rest_is_verified_from_there_on() {
     // The fourth meeting is open, and begins with entry 22.
     let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
     assert_eq!((forgotten.to, forgotten.entries), (Seq(21), 21));
+    let held_up = store.held_up().unwrap();
+    assert_eq!((held_up.seq, held_up.by), (Seq(22), Holder::Session(SessionId(4))));
     settle(&store);
     assert_eq!(store.forgotten().unwrap(), Some(forgotten));
     assert_eq!(stored_in(&store)[..4], before[21..25]);
@@ -141,7 +144,10 @@ fn what_a_destination_or_an_unlocked_meeting_needs_stays() {
     wait_for(&store, store.last());
     // Nothing of it changes as long as somebody needs it.
     assert_eq!(store.forget_older(whenever(), never(), Some(Seq(5))).unwrap().unwrap().to, Seq(4));
+    let held_up = store.held_up().unwrap();
+    assert_eq!((held_up.seq, held_up.by), (Seq(5), Holder::Reader));
     assert_eq!(store.forget_older(never(), never(), None).unwrap().unwrap().to, Seq(4));
+    assert_eq!(store.held_up(), None);
     drop(store);
     assert_eq!(whole(folder.path()), Some(Seq(4)));
 }
@@ -514,4 +520,33 @@ fn nothing_is_old_as_long_as_a_scan_must_be_known() {
     let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
     assert!((1..4).contains(&forgotten.to.0), "{forgotten:?}");
     assert!(matches!(append_as(&store, vec![event], Some(key), None), Appended::Committed(_)));
+}
+
+#[test]
+fn many_records_go_in_pieces_and_their_tallies_with_them() {
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    append(&store, vec![class(1), joined(1, 1, Days::ALWAYS), joined(1, 2, Days::ALWAYS)]);
+    let count = 1_500;
+    for session in 1..=count {
+        let day = u8::try_from(session % 20).unwrap();
+        let absent: &[u64] = if session % 2 == 0 { &[2] } else { &[] };
+        append(&store, vec![of(session, created(1, day)), of(session, opened(&[]))]);
+        append(&store, vec![of(session, marked(1, Mark::Present, true)), of(session, closed(absent, &[]))]);
+        append(&store, vec![of(session, SessionEvent::Locked { how: How::OnTime })]);
+    }
+    append(&store, (0..3_000).map(|number| unmatched(&number.to_string()).0).collect());
+    clock.age(&store);
+    let before = store.last();
+    store.forget_older(never(), kept_from(starts(day(19))), None).unwrap();
+    let told = store.entries(Seq(before.0 + 1), 99).unwrap();
+    assert!((3..6).contains(&told.len()), "{told:?}");
+    let now = store.views().now();
+    assert!(now.unmatched(Seq(0), 1).unwrap().is_empty());
+    let kept = (1..=count).filter(|session| session % 20 == 19).count();
+    let tallies = now.tallies(ClassId(1)).unwrap();
+    assert!(tallies.iter().all(|(_, tally)| tally.held() as usize == kept), "{tallies:?}");
+    drop(now);
+    drop(store);
+    assert_eq!(whole(folder.path()), None);
 }

@@ -232,9 +232,9 @@ impl ViewsFile {
         entries.iter().try_for_each(|entry| {
             match &entry.event {
                 Event::Retention(RetentionEvent::Records { before }) => {
-                    let sessions = latest.sessions_before(*before, usize::MAX)?;
-                    let sessions = sessions.into_iter().map(|(id, class, _)| (id, class)).collect();
-                    self.working.forget(sessions, latest.unmatched_before(*before)?);
+                    let sessions = latest.sessions_before(*before)?.into_iter().map(|(id, _)| id);
+                    let unmatched = latest.unmatched_before(*before)?.into_iter().map(|(seq, _)| seq);
+                    self.working.forget(sessions, unmatched);
                 }
                 Event::Upstream(answer) => self.working.hear(answer, |id| latest.has_session(id))?,
                 _ => {}

@@ -1,7 +1,7 @@
 //! What is not kept any longer goes from the rows.
 //!
-//! Promises: of a session that is forgotten no row is left, in whichever table; the tallies of its class are
-//! its caller's to count anew.
+//! Promises: of a session that is forgotten no row is left, in whichever table; what was counted of it is its
+//! caller's to take back before.
 //!
 //! Refuses: deciding what is old. The ledger says so, and the domain's fold what it means.
 
@@ -11,7 +11,7 @@ use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use redb::{ReadableTable as _, WriteTransaction};
 use rollcall_domain::event::UnmatchedScan;
-use rollcall_domain::ids::{ClassId, Seq, SessionId};
+use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::session::Meeting;
 
@@ -69,13 +69,8 @@ fn deliveries(transaction: &WriteTransaction, gone: &BTreeSet<SessionId>) -> Res
 }
 
 impl Snapshot {
-    /// The meetings that are not kept when only what ended from this time on is, with their classes and
-    /// their ends; no more than so many, the oldest days first.
-    pub(crate) fn sessions_before(
-        &self,
-        time: Moment,
-        most: usize,
-    ) -> Result<Vec<(SessionId, ClassId, Moment)>, StoreError> {
+    /// The meetings that are not kept when only what ended from this time on is, with their ends.
+    pub(crate) fn sessions_before(&self, time: Moment) -> Result<Vec<(SessionId, Moment)>, StoreError> {
         // Any zone's day, and some for a meeting that crosses midnight.
         let last = time.date(&TimeZone::UTC).saturating_add(2.days());
         self.look(|read| {
@@ -86,28 +81,42 @@ impl Snapshot {
                 let Some(row) = meetings.get(id)? else { continue };
                 let (_, meeting): (u64, Meeting) = value(row.value())?;
                 if meeting.is_before(time) {
-                    found.push((meeting.id, meeting.class, meeting.ends));
-                }
-                if found.len() == most {
-                    break;
+                    found.push((meeting.id, meeting.ends));
                 }
             }
             Ok(found)
         })
     }
 
-    /// The unmatched scans that are not kept when only what was received from this time on is.
-    pub(crate) fn unmatched_before(&self, time: Moment) -> Result<Vec<Seq>, StoreError> {
+    /// The unmatched scans that are not kept when only what was received from this time on is, with when they
+    /// were.
+    pub(crate) fn unmatched_before(&self, time: Moment) -> Result<Vec<(Seq, Moment)>, StoreError> {
         self.look(|read| {
             let mut found = Vec::new();
             for row in read.open_table(UNMATCHED)?.iter()? {
                 let (seq, kept) = row?;
                 let kept: UnmatchedScan = value(kept.value())?;
                 if kept.scan.received_at < time {
-                    found.push(Seq(seq.value()));
+                    found.push((Seq(seq.value()), kept.scan.received_at));
                 }
             }
             Ok(found)
         })
+    }
+
+    /// Times up to this one that part what is not kept then into pieces of so many meetings and scans, or some
+    /// more of the same time; none if everything is kept.
+    pub(crate) fn pieces_before(&self, time: Moment, most: usize) -> Result<Vec<Moment>, StoreError> {
+        let sessions = self.sessions_before(time)?.into_iter().map(|(_, ends)| ends.millis());
+        let scans = self.unmatched_before(time)?.into_iter().map(|(_, received)| received.millis());
+        let mut times: Vec<i64> = sessions.chain(scans).collect();
+        times.sort_unstable();
+        let ends = times.chunks(most).filter_map(<[i64]>::last);
+        let mut pieces: Vec<Moment> = ends.map(|last| Moment::from_millis(last.saturating_add(1))).collect();
+        pieces.dedup();
+        if let Some(last) = pieces.last_mut() {
+            *last = time;
+        }
+        Ok(pieces)
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn write(
     for (seq, kept) in &working.state.unmatched {
         unmatched.insert(seq.0, bytes(kept)?.as_slice())?;
     }
+    statistics::take_back(transaction, working)?;
     forget::sessions(transaction, &working.touched.gone)?;
     let mut rows = Sessions::open(transaction)?;
     for (id, touched) in &working.touched.sessions {

@@ -1,7 +1,8 @@
 //! Every student's tally in every class.
 //!
 //! Promises: what [`State::tally`](rollcall_domain::state::State::tally) would count over all days, kept
-//! up by the difference that each change makes; counted anew for a class whose roster changed.
+//! up by the difference that each change makes, and each session that is forgotten; counted anew for a class whose
+//! roster changed.
 //!
 //! Refuses: ranges of days and terms. Those are counted from the sessions themselves.
 
@@ -46,6 +47,44 @@ pub(crate) fn write(transaction: &WriteTransaction, working: &Working) -> Result
         count_anew(transaction, &mut table, campus, class)?;
     }
     Ok(())
+}
+
+/// To be called before the rows of forgotten sessions are removed.
+pub(crate) fn take_back(transaction: &WriteTransaction, working: &Working) -> Result<(), StoreError> {
+    let (gone, stale) = (&working.touched.gone, &working.touched.classes);
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(STATISTICS)?;
+    let (meetings, records) = (transaction.open_table(MEETINGS)?, transaction.open_table(RECORDS)?);
+    for id in gone {
+        let Some(session) = session_in(&meetings, &records, *id)? else { continue };
+        let class = session.meeting.class;
+        // Those are counted anew without it.
+        if !session.meeting.status.is_held() || stale.has(class) {
+            continue;
+        }
+        for student in working.state.campus.rosters.on(class, session.meeting.date) {
+            let mut tally = tally_in(&table, class, student)?;
+            tally.take_back(mark(&session, student));
+            put(&mut table, class, student, tally)?;
+        }
+    }
+    Ok(())
+}
+
+/// A session as its rows have it.
+fn session_in(
+    meetings: &impl ReadableTable<u64, &'static [u8]>,
+    records: &impl ReadableTable<(u64, u64), &'static [u8]>,
+    id: SessionId,
+) -> Result<Option<Session>, StoreError> {
+    let Some(meeting) = meetings.get(id.0)? else { return Ok(None) };
+    let rows = records.range(records_of(id))?.map(|row| {
+        let (key, record) = row?;
+        Ok((StudentId(key.value().1), record.value().to_vec()))
+    });
+    session(meeting.value(), rows).map(Some)
 }
 
 fn count_change(
@@ -111,12 +150,7 @@ fn count_anew(
     let of_class = (class.0, i32::MIN, 0)..=(class.0, i32::MAX, u64::MAX);
     for row in transaction.open_table(BY_CLASS)?.range(of_class)? {
         let (_, _, id) = row?.0.value();
-        let Some(meeting) = meetings.get(id)? else { continue };
-        let rows = records.range(records_of(SessionId(id)))?.map(|row| {
-            let (key, record) = row?;
-            Ok((StudentId(key.value().1), record.value().to_vec()))
-        });
-        let session = session(meeting.value(), rows)?;
+        let Some(session) = session_in(&meetings, &records, SessionId(id))? else { continue };
         if session.meeting.status.is_held() {
             for student in campus.rosters.on(class, session.meeting.date) {
                 tallies.entry(student).or_default().add(mark(&session, student));

@@ -61,15 +61,11 @@ pub(crate) struct StaleClasses {
 }
 
 impl Touched {
-    /// These sessions are forgotten. Their classes are counted anew; what came to be of them since the last
-    /// commit never was.
-    pub(crate) fn forget(&mut self, sessions: &[(SessionId, ClassId)]) {
-        for (id, class) in sessions {
+    /// These sessions are forgotten. What came to be of them since the last commit never was.
+    pub(crate) fn forget(&mut self, gone: BTreeSet<SessionId>) {
+        for id in &gone {
             self.sessions.remove(id);
-            self.classes.some.insert(*class);
-            self.gone.insert(*id);
         }
-        let gone: BTreeSet<SessionId> = sessions.iter().map(|(id, _)| *id).collect();
         let is_kept = |record: &RecordVersion| !gone.contains(&record.record.session);
         for answer in &mut self.answers {
             match answer {
@@ -78,6 +74,7 @@ impl Touched {
                 | UpstreamEvent::RetryAsked { records, .. } => records.retain(is_kept),
             }
         }
+        self.gone.extend(gone);
     }
 }
 

@@ -24,11 +24,12 @@ use super::scans::{BlockId, RUNS};
 use super::snapshot::Snapshot;
 use super::tables::{DELIVERIES, MEETINGS, META, PARTS, RECENT_SCANS, SCANS, UNMATCHED};
 use super::touched::TouchedSession;
+use super::working::Working;
 use crate::begin::begin;
 use crate::error::StoreError;
 use crate::ledger::Head;
 
-/// Sessions that are written at once.
+/// Items of one kind that are written at once.
 const AT_ONCE: usize = 512;
 
 /// The order is that in which they are handed out and taken.
@@ -165,7 +166,8 @@ impl Restoring<'_> {
             }
             keys => self.keys.push(keys),
         }
-        let waiting = [self.sessions.len(), self.keys.len(), self.file.working.touched.answers.len()];
+        let Working { state, touched, .. } = &self.file.working;
+        let waiting = [self.sessions.len(), self.keys.len(), state.unmatched.len(), touched.answers.len()];
         if waiting.iter().any(|waiting| *waiting >= AT_ONCE) { self.write() } else { Ok(()) }
     }
 

@@ -6,13 +6,13 @@
 //!
 //! Refuses: growing with the ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use rollcall_domain::campus::Campus;
 use rollcall_domain::event::{Entry, Event, RetentionEvent, UpstreamEvent};
-use rollcall_domain::ids::{ClassId, Seq, SessionId};
+use rollcall_domain::ids::{Seq, SessionId};
 use rollcall_domain::office::Office;
 use rollcall_domain::session::Session;
 use rollcall_domain::state::State;
@@ -66,9 +66,9 @@ impl Working {
             Event::Retention(RetentionEvent::Records { before }) => {
                 let at_hand = self.state.sessions.values().map(|session| &session.meeting);
                 let old = at_hand.filter(|meeting| meeting.is_before(*before));
-                let old: Vec<_> = old.map(|meeting| (meeting.id, meeting.class)).collect();
-                self.used.retain(|id, _| !old.iter().any(|(gone, _)| gone == id));
-                self.touched.forget(&old);
+                let old: BTreeSet<SessionId> = old.map(|meeting| meeting.id).collect();
+                self.used.retain(|id, _| !old.contains(id));
+                self.touched.forget(old);
             }
             Event::UnmatchedSettled { scan } => self.touched.settled.push(*scan),
             event => self.touched.classes.touch(&self.state.campus, event),
@@ -81,12 +81,16 @@ impl Working {
         Ok(())
     }
 
-    /// Forgets what only the rows have: sessions with their classes, and unmatched scans.
-    pub(crate) fn forget(&mut self, mut sessions: Vec<(SessionId, ClassId)>, unmatched: Vec<Seq>) {
-        sessions.retain(|(id, _)| {
-            !self.state.sessions.contains_key(id) && !self.touched.sessions.contains_key(id)
-        });
-        self.touched.forget(&sessions);
+    /// Forgets what only the rows have.
+    pub(crate) fn forget(
+        &mut self,
+        sessions: impl Iterator<Item = SessionId>,
+        unmatched: impl Iterator<Item = Seq>,
+    ) {
+        let is_at_hand =
+            |id: &SessionId| self.state.sessions.contains_key(id) || self.touched.sessions.contains_key(id);
+        let gone = sessions.filter(|id| !is_at_hand(id)).collect();
+        self.touched.forget(gone);
         self.touched.settled.extend(unmatched);
     }
 

@@ -171,10 +171,10 @@ impl Following {
             match self.step_from_ledger(AT_ONCE) {
                 Ok(true) => {}
                 Err(Trouble::Room) if self.file.head().last < self.ledger.start()?.last => {
-                    // What there is, or was begun, is nothing that the ledger still leads to.
+                    // The ledger does not lead on from what there is, or was begun.
                     self.file.make_anew()?;
-                    self.views.show(self.file.snapshot()?);
                     self.file.let_go_of_those_before();
+                    self.views.show(self.file.snapshot()?);
                     return Ok(());
                 }
                 Ok(false) | Err(Trouble::Room | Trouble::End) => return Ok(()),
@@ -272,7 +272,15 @@ impl Following {
 
     /// Tells whether there may be more.
     fn step_from_ledger(&mut self, most: usize) -> Result<bool, Trouble> {
-        self.begin_anew()?;
+        let (ledger, file, reserve) = (&self.ledger, &mut self.file, &self.reserve);
+        let begun = caught(|| Ok(checkpoint::begin_views(ledger, file, &mut || reserve.has_room())));
+        match begun.map_err(Trouble::Ledger)? {
+            Ok(true) => self.show()?,
+            Ok(false) => {}
+            Err(Unbegun::Stopped) => return Err(Trouble::Room),
+            Err(Unbegun::Ledger(error)) => return Err(Trouble::Ledger(error)),
+            Err(Unbegun::Views(error)) => return Err(Trouble::Views(error)),
+        }
         let mut entries = Vec::new();
         let read = caught(|| self.ledger.walk_some(self.file.head(), most, |entry| entries.push(entry)));
         let end = read.map_err(Trouble::Ledger)?;
@@ -281,19 +289,6 @@ impl Following {
             self.take([entries.as_slice()].into_iter(), end)?;
         }
         Ok(entries.len() == most)
-    }
-
-    /// If the ledger does not lead on from where the views are, from what it begins with.
-    fn begin_anew(&mut self) -> Result<(), Trouble> {
-        let (ledger, file, reserve) = (&self.ledger, &mut self.file, &self.reserve);
-        let begun = caught(|| Ok(checkpoint::begin_views(ledger, file, &mut || reserve.has_room())));
-        match begun.map_err(Trouble::Ledger)? {
-            Ok(false) => Ok(()),
-            Ok(true) => self.show(),
-            Err(Unbegun::Stopped) => Err(Trouble::Room),
-            Err(Unbegun::Ledger(error)) => Err(Trouble::Ledger(error)),
-            Err(Unbegun::Views(error)) => Err(Trouble::Views(error)),
-        }
     }
 
     /// Folds entries in; afterwards they are in the rows, and shown.

@@ -543,9 +543,9 @@ fn many_records_go_in_pieces_and_their_tallies_with_them() {
     assert!((3..6).contains(&told.len()), "{told:?}");
     let now = store.views().now();
     assert!(now.unmatched(Seq(0), 1).unwrap().is_empty());
-    let kept = (1..=count).filter(|session| session % 20 == 19).count();
+    let kept = u64::try_from((1..=count).filter(|session| session % 20 == 19).count()).unwrap();
     let tallies = now.tallies(ClassId(1)).unwrap();
-    assert!(tallies.iter().all(|(_, tally)| tally.held() as usize == kept), "{tallies:?}");
+    assert!(tallies.iter().all(|(_, tally)| tally.held() == kept), "{tallies:?}");
     drop(now);
     drop(store);
     assert_eq!(whole(folder.path()), None);

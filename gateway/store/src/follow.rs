@@ -86,16 +86,15 @@ pub(crate) fn start(
     let file = ViewsFile::open_found(place, found, |head| ledger.has(head))?;
     let shared = Arc::new(Shared::default());
     let views = Views::new(file.snapshot()?, Arc::clone(&shared));
-    let lasting_since = clock.monotonic();
     let (ledger, shown) = (Arc::clone(ledger), views.clone());
     let (following_shared, retry) = (Arc::clone(&shared), place.retry);
     let mut following = Following {
         ledger,
         shared: following_shared,
+        lasting_since: clock.monotonic(),
         clock,
         views,
         file,
-        lasting_since,
         lasting_at: Seq(0),
         last_commit: 0,
         said: Said::default(),

@@ -52,7 +52,7 @@ impl Store {
     /// would begin anew. `None` only if there is no destination.
     ///
     /// Whatever is asked for, entries stay for as long as a scan must be known, and both times count from the
-    /// ledger's own if the clock is ahead of it ([`age`](crate::age)).
+    /// ledger's own if the clock is ahead of it.
     ///
     /// # Errors
     /// The store cannot be written, or its views are not up to date. Called again, it goes on.

@@ -359,6 +359,30 @@ fn a_checkpoint_that_somebody_changed_is_refused() {
 }
 
 #[test]
+fn of_two_copies_of_a_row_the_one_that_who_has_the_key_sealed_counts() {
+    const CHECKPOINT: redb::TableDefinition<'_, (u64, u32), &[u8]> = redb::TableDefinition::new("checkpoint");
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    campus(&store, &clock);
+    forget_to(&store, 12);
+    drop(store);
+    let database = Database::open(ledger(folder.path())).unwrap();
+    let write = database.begin_write().unwrap();
+    let mut table = write.open_table(CHECKPOINT).unwrap();
+    let mut bytes = table.get((11, 0)).unwrap().unwrap().value().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    table.insert((11, 0), bytes.as_slice()).unwrap();
+    drop(table);
+    write.commit().unwrap();
+    drop(database);
+    assert!(matches!(verify(folder.path(), KEY, None), Err(StoreError::Checkpoint { seq: 11 })));
+    fs::remove_file(folder.path().join("views.redb")).unwrap();
+    let store = clock.open(folder.path());
+    assert_eq!(store.forgotten().unwrap().map(|forgotten| forgotten.to), Some(Seq(11)));
+    assert!(store.views().now().session(SessionId(1)).unwrap().is_some());
+}
+
+#[test]
 fn a_ledger_whose_first_entries_were_just_taken_out_is_refused() {
     let (folder, clock) = (in_memory(), TestClock::of(1));
     let store = clock.open(folder.path());

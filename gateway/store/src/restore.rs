@@ -24,7 +24,7 @@ use crate::ledger::{Head, Ledger, file_in};
 use crate::names::{clear_away, keep_aside, remove_if_there, sync_folder};
 use crate::overlay::{Held, look_at};
 use crate::steps::Steps;
-use crate::tables::{EVENTS, each_of_register};
+use crate::tables::{CHECKPOINT_AGAIN, EVENTS, each_of_register};
 use crate::upgrade::Upgrade;
 use crate::{checkpoint, salvage, tail, upgrade};
 
@@ -161,7 +161,7 @@ pub fn parts_of_restore(folder: &Path) -> [PathBuf; 2] {
 fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(), StoreError> {
     caught(|| {
         let steps = Steps::into_new(&folder.join(UNFINISHED))?;
-        let mut loading = Loading { steps, entries: Vec::new() };
+        let mut loading = Loading { steps, entries: Vec::new(), copies: false };
         let new_evidence = || evidence::Loading::into_new(&folder.join(UNFINISHED_EVIDENCE));
         let mut evidence = backup.evidence.map(|_items| new_evidence()).transpose()?;
         let put = |name: &str, key: &[u8], value: &[u8]| {
@@ -187,11 +187,15 @@ struct Loading {
     steps: Steps,
     /// To be put in together.
     entries: Vec<(u64, Vec<u8>)>,
+    /// The second copies of a checkpoint are coming.
+    copies: bool,
 }
 
 impl Loading {
     fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if self.steps.is_full() {
+        // The copies of a checkpoint would lie side by side if they were written together.
+        let begins_copy = table == CHECKPOINT_AGAIN.name() && !std::mem::replace(&mut self.copies, true);
+        if begins_copy || self.steps.is_full() {
             self.end_step()?;
         }
         let transaction = self.steps.take(key.len() + value.len())?;

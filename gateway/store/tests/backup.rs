@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 
 use common::damage::{Chance, damage, fill, in_memory, ledger, many, stored};
-use common::{KEY, append, at, news, open, queue, setting};
+use common::{KEY, append, at, news, open, queue, setting, wait_for};
 use rollcall_domain::code::Code;
 use rollcall_domain::ids::{DeviceId, Seq, StudentId, UserId};
 use rollcall_domain::people::{PersonName, Personal, StudentDetails};
@@ -222,10 +222,11 @@ fn a_backup_made_while_appends_go_on_is_a_ledger_that_ends_where_it_says() {
         assert_eq!(bring_back(&target, new.path()).unwrap().backup, made);
         assert_eq!(verify(new.path(), KEY, None).unwrap().last, made.last);
         lasts.push(made.last);
+        wait_for(&store, Seq(made.last.0 + 1));
     }
     stop.store(true, Ordering::Relaxed);
     writing.join().unwrap();
-    assert!(lasts.windows(2).all(|pair| pair[0] < pair[1]), "appends did not go on: {lasts:?}");
+    assert!(lasts.windows(2).all(|pair| pair[0] < pair[1]), "a backup missed them: {lasts:?}");
 }
 
 #[test]

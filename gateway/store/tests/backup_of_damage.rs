@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use common::damage::{Chance, PEOPLE, damage, fill, in_memory, ledger, many, places, stored};
+use common::damage::{Chance, PEOPLE, damage, fill, fill_long_ago, in_memory, ledger, many, places, stored};
 use common::{KEY, append, at, news, open, setting};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::code::Code;
@@ -62,8 +62,8 @@ fn salvaged() -> TempDir {
 
 /// It begins with entry 101.
 fn forgetful() -> TempDir {
-    let folder = plain();
-    let store = open(folder.path());
+    let folder = in_memory();
+    let store = fill_long_ago(folder.path(), 300).open(folder.path());
     let (ledger, records) = (Moment::from_millis(4_000_000_000_000), Moment::from_millis(0));
     store.forget_older(ledger, records, Some(Seq(101))).unwrap().unwrap();
     while store.is_forgetting() {

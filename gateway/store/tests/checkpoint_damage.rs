@@ -12,15 +12,14 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use common::damage::{PAGE, damage, fill, forget_tail, in_memory, ledger, many, places, stored};
-use common::{KEY, TestClock, WEEK, append, at, open, setting};
+use common::damage::{PAGE, damage, fill, fill_long_ago, in_memory, ledger, many, places, stored};
+use common::{KEY, append, at, open, setting};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::event::{Event, RetentionEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
-use rollcall_store::{Appended, Store, StoreError, salvage, verify};
+use rollcall_store::{Appended, Overwrite, Store, StoreError, backup, restore, salvage, verify};
 
 type Copies = TableDefinition<'static, (u64, u32), &'static [u8]>;
 
@@ -35,17 +34,6 @@ fn forget_to(store: &Store, end: u64) {
     while store.is_forgetting() {
         std::thread::yield_now();
     }
-}
-
-/// So many entries, of which the last few were written when the others were old already, with a clock that shows so.
-fn fill_long_ago(folder: &Path, count: usize) -> Arc<TestClock> {
-    let clock = TestClock::of(1);
-    fill(folder, &many(count - usize::try_from(WEEK).unwrap()));
-    let store = clock.open(folder);
-    clock.age(&store);
-    drop(store);
-    forget_tail(folder);
-    clock
 }
 
 /// Entries 201 to 301, and what they follow; twice, so that the first checkpoint's pages lie about.
@@ -164,9 +152,12 @@ fn a_checkpoint_from_before_does_not_stand_for_what_was_forgotten_later() {
 
 #[test]
 fn any_two_pages_beside_each_other_can_be_destroyed() {
+    let restored = in_memory();
+    let (backed_up, file) = (forgetful_to(&[201]), restored.path().join("backup"));
+    backup(backed_up.path(), KEY, &file, at()).unwrap();
+    restore(&file, restored.path(), Some(&KEY.into()), Overwrite::Refuse, at()).unwrap();
     // With one checkpoint nothing of its pages is written again when it stands.
-    for ends in [&[201][..], &[101, 201]] {
-        let original = forgetful_to(ends);
+    for original in [forgetful_to(&[201]), forgetful_to(&[101, 201]), restored] {
         let (before, whole) = (stored(original.path()), fs::read(ledger(original.path())).unwrap());
         let keys: Vec<usize> = places(original.path(), b"RCK1").into_iter().map(|at| at / PAGE).collect();
         let rows = places(original.path(), ROW_MAGIC);

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use rollcall_domain::event::Event;
 
-use super::{append, open, queue, setting};
+use super::{TestClock, WEEK, append, open, queue, setting};
 
 pub const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 pub const PEOPLE: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("people");
@@ -140,4 +141,15 @@ pub fn with_a_row_too_many() -> tempfile::TempDir {
     write.open_table(BY_DATE).unwrap().insert((20_260_301, 1), ()).unwrap();
     write.commit().unwrap();
     folder
+}
+
+/// So many entries, of which the last few were written when the others were old already, with a clock that shows so.
+pub fn fill_long_ago(folder: &Path, count: usize) -> Arc<TestClock> {
+    let clock = TestClock::of(1);
+    fill(folder, &many(count - usize::try_from(WEEK).unwrap()));
+    let store = clock.open(folder);
+    clock.age(&store);
+    drop(store);
+    forget_tail(folder);
+    clock
 }

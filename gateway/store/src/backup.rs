@@ -91,11 +91,7 @@ pub fn backup_with(
 /// Of a file with damaged pages the entry is named that lies on one, if any can still be reached.
 fn open_whole(folder: &Path, keys: &Keyring) -> Result<Ledger, StoreError> {
     let path = file_in(folder);
-    let Look::Damaged(what) = look_at(&path)? else {
-        let ledger = Ledger::open_unchanged(folder, keys)?;
-        ended::check(folder, ledger.end()?)?;
-        return Ok(ledger);
-    };
+    let Look::Damaged(what) = look_at(&path)? else { return ended::open_unchanged(folder, keys) };
     match caught(|| Ledger::open_unchanged(folder, keys)?.walk(Head::START, drop)) {
         Err(error @ (StoreError::Damaged { .. } | StoreError::Hole { .. })) => Err(error),
         _ => Err(StoreError::Broken { path, what }),

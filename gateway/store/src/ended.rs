@@ -11,7 +11,8 @@ use rollcall_domain::ids::Seq;
 
 use crate::disk::Place;
 use crate::error::StoreError;
-use crate::ledger::{FILE, file_in};
+use crate::keys::Keyring;
+use crate::ledger::{FILE, Ledger, file_in};
 use crate::{overlay, tail, views};
 
 /// Checks that nobody remembers more of the ledger in this folder than what ends here, which nobody has open
@@ -24,6 +25,27 @@ pub(crate) fn check(folder: &Path, end: Seq) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(why_short(folder, end.0 + 1, overlay::is_unclosed(&file_in(folder))))
+}
+
+/// Opens the ledger in this folder to look at it, if it ends where it ended.
+///
+/// # Errors
+/// There is none, or an empty file in its place; the views have seen more of it.
+pub(crate) fn open_unchanged(folder: &Path, keys: &Keyring) -> Result<Ledger, StoreError> {
+    refuse_empty(folder)?;
+    let ledger = Ledger::open_unchanged(folder, keys)?;
+    check(folder, ledger.end()?)?;
+    Ok(ledger)
+}
+
+/// The engine would make an empty ledger of an empty file.
+///
+/// # Errors
+/// It is one.
+pub(crate) fn refuse_empty(folder: &Path) -> Result<(), StoreError> {
+    let path = file_in(folder);
+    let is_empty = std::fs::metadata(&path).is_ok_and(|found| found.len() == 0);
+    if is_empty { Err(StoreError::Empty { path }) } else { Ok(()) }
 }
 
 /// Checks that nothing in this place, which has no ledger, tells of one that had entries.

@@ -49,6 +49,10 @@ pub enum StoreError {
         "{path} is gone, and {beside} tells that it had entries: bring the file back that was there, or restore a backup; to begin an empty ledger, move {beside} somewhere else"
     )]
     Gone { path: PathBuf, beside: PathBuf },
+    #[error(
+        "{path} is empty, which no ledger ever is: bring the file back that was there, or restore a backup"
+    )]
+    Empty { path: PathBuf },
     #[error("the backup {path} cannot be made or used: {what}")]
     Backup { path: PathBuf, what: String },
     #[error(

@@ -15,6 +15,7 @@ use rollcall_domain::event::Entry;
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
 
+use crate::ended;
 use crate::error::StoreError;
 use crate::keys::Keyring;
 use crate::ledger::Ledger;
@@ -70,7 +71,7 @@ impl Export {
     /// # Errors
     /// It cannot be opened.
     pub fn open(folder: &Path, keys: impl Into<Keyring>, span: Span) -> Result<Self, StoreError> {
-        let ledger = Arc::new(Ledger::open_unchanged(folder, &keys.into())?);
+        let ledger = Arc::new(ended::open_unchanged(folder, &keys.into())?);
         ledger.set_last(ledger.end()?);
         Ok(Export::of(&ledger, span))
     }

@@ -344,6 +344,13 @@ impl Store {
     pub fn last(&self) -> Seq {
         self.ledger.last()
     }
+
+    /// Why nothing is written now, if the store has said no.
+    pub fn refuses(&self) -> Option<String> {
+        let down =
+            || "nothing can be written, so nothing is acknowledged until it can: check the disk".to_owned();
+        self.reserve.lack().or_else(|| (!self.is_up()).then(down))
+    }
 }
 
 impl HealthSource for Store {
@@ -362,12 +369,8 @@ impl HealthSource for Store {
             );
             return Health::Down { reason };
         }
-        if let Some(reason) = self.reserve.lack() {
+        if let Some(reason) = self.refuses() {
             return Health::Down { reason };
-        }
-        if !self.is_up() {
-            let reason = "nothing can be written, so nothing is acknowledged until it can: check the disk";
-            return Health::Down { reason: reason.to_owned() };
         }
         if self.views.progress().stuck {
             let reason = "scans are kept, and screens do not show them yet: the views are being mended";

@@ -48,6 +48,7 @@ pub(crate) fn open(
         Ok(Opened { ledger, views, follower, following })
     };
     let Some(folder) = place.disk.folder() else { return start(None) };
+    ended::refuse_empty(folder)?;
     // Both go through a whole file.
     let (look, views) = thread::scope(|scope| {
         let views = scope.spawn(|| ViewsFile::find(place));

@@ -94,6 +94,7 @@ fn look(
         return walk(&Ledger::open_as_it_is(place, keys)?, place, scratch, each);
     };
     let open = || Ledger::open_unchanged(folder, keys);
+    ended::refuse_empty(folder)?;
     let path = file_in(folder);
     match look_at(&path)? {
         Look::Whole | Look::Unclosed => caught(|| walk(&open()?, place, scratch, each)),

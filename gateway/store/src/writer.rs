@@ -179,7 +179,7 @@ impl Writer {
     /// Moves the tail into the ledger's file. What it holds is on disk whatever comes of it.
     fn move_tail(&mut self, lasting: bool) {
         if self.is_ready()
-            && let Err(error) = self.at_the_disk(|writer| writer.ledger.move_tail(lasting))
+            && let Err(error) = self.at_the_disk(|ledger| ledger.move_tail(lasting))
         {
             if self.said.may_say(self.parts.clock.monotonic()) {
                 tracing::error!(%error, "the end of the ledger cannot be moved into its file: check the disk");
@@ -205,9 +205,9 @@ impl Writer {
         if !self.is_ready() {
             return;
         }
-        let done = self.at_the_disk(|writer| match writer.parts.chores.are_wanted() {
-            true => writer.parts.chores.step(&writer.ledger, &mut writer.sweep),
-            false => writer.reseal.step(&writer.ledger),
+        let done = caught(|| match self.parts.chores.are_wanted() {
+            true => self.parts.chores.step(&self.ledger, &mut self.sweep),
+            false => self.reseal.step(&self.ledger),
         });
         match done {
             Ok(()) => self.reseal_after = Duration::ZERO,
@@ -225,13 +225,10 @@ impl Writer {
         }
     }
 
-    /// While it is, everybody can see for how long.
-    fn at_the_disk<T>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    /// While it is, everybody can see for how long; so nothing else is done meanwhile.
+    fn at_the_disk<T>(&self, work: impl FnOnce(&Ledger) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.ledger.set_busy(Some(self.parts.clock.monotonic()));
-        let done = caught(|| work(self));
+        let done = caught(|| work(&self.ledger));
         self.ledger.set_busy(None);
         done
     }
@@ -262,7 +259,7 @@ impl Writer {
             return fail(batch);
         }
         let began = self.parts.clock.monotonic();
-        match self.at_the_disk(|writer| writer.write(&mut batch)) {
+        match caught(|| self.write(&mut batch)) {
             Ok(answers) => {
                 let took = self.parts.clock.monotonic().saturating_sub(began);
                 self.tell(batch, answers, took);
@@ -293,9 +290,9 @@ impl Writer {
         let Staged { change, record, head } = staged;
         let is_written = answers.iter().any(|answer| matches!(answer, Answer::Committed(_)));
         if is_written && change.has_begun() {
-            self.ledger.write_with(change, &record)?;
+            self.at_the_disk(|ledger| ledger.write_with(change, &record))?;
         } else if !record.is_empty() {
-            self.ledger.write(record)?;
+            self.at_the_disk(|ledger| ledger.write(record))?;
         }
         self.head = head;
         self.ledger.set_last(head.last);
@@ -364,7 +361,7 @@ impl Writer {
 
     /// Opens the file anew and goes on from what is on disk.
     fn recover(&mut self) {
-        match self.at_the_disk(Self::reopen) {
+        match caught(|| self.reopen()) {
             Ok(()) => {
                 self.sound = true;
                 self.said = Said::default();
@@ -379,7 +376,7 @@ impl Writer {
 
     /// A commit that was reported as failed may have reached the disk all the same: the disk decides.
     fn reopen(&mut self) -> Result<(), StoreError> {
-        self.ledger.reopen(self.head)?;
+        self.at_the_disk(|ledger| ledger.reopen(self.head))?;
         let head = self.ledger.walk(self.head, drop)?;
         // The views read for themselves what was not handed to them.
         self.parts.follower.follow(head, Batch::new());

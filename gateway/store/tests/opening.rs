@@ -15,11 +15,11 @@ use std::path::Path;
 
 use common::damage::{EVENTS, apart};
 use common::machine::{Call, Fault, Machine, Wrong};
-use common::{KEY, append, created, open, setting, step, try_open};
+use common::{KEY, append, at, created, open, setting, step, try_open};
 use redb::{Database, ReadableTable as _, TableDefinition};
 use rollcall_domain::event::Event;
 use rollcall_domain::ids::{Seq, SessionId};
-use rollcall_store::{StoreError, verify};
+use rollcall_store::{Export, Span, StoreError, backup, verify};
 use tempfile::tempdir;
 
 const MEETINGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("meetings");
@@ -56,11 +56,50 @@ fn a_ledger_that_was_cut_short_before_its_row_of_keys_is_neither_opened_nor_repl
         let ledger = folder.path().join("ledger.redb");
         fs::OpenOptions::new().write(true).open(&ledger).unwrap().set_len(length).unwrap();
         let (error, line) = refusal(folder.path());
-        assert!(matches!(error, StoreError::NotWhole { .. } | StoreError::Keys), "{length}: {line}");
+        let expected = match length {
+            0 => matches!(error, StoreError::Empty { .. }),
+            _ => matches!(error, StoreError::NotWhole { .. } | StoreError::Keys),
+        };
+        assert!(expected, "{length}: {line}");
         assert!(line.ends_with("restore a backup"), "{line}");
         assert_eq!(fs::metadata(&ledger).unwrap().len(), length);
         assert!(folder.path().join("views.redb").exists());
     }
+}
+
+#[test]
+fn an_empty_file_in_the_ledgers_place_is_no_ledger_for_anybody() {
+    for with_views in [true, false] {
+        let folder = three_entries();
+        if !with_views {
+            fs::remove_file(folder.path().join("views.redb")).unwrap();
+        }
+        fs::write(folder.path().join("ledger.redb"), b"").unwrap();
+        let target = folder.path().join("backup");
+        let found = [
+            refusal(folder.path()).0,
+            verify(folder.path(), KEY, None).unwrap_err(),
+            backup(folder.path(), KEY, &target, at()).unwrap_err(),
+            Export::open(folder.path(), KEY, Span::ALL).err().unwrap(),
+        ];
+        for error in found {
+            assert!(matches!(error, StoreError::Empty { .. }), "{error}");
+        }
+        assert!(!target.exists());
+        assert_eq!(fs::metadata(folder.path().join("ledger.redb")).unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn an_export_of_a_ledger_whose_end_is_gone_says_so() {
+    let folder = three_entries();
+    let older = tempdir().unwrap();
+    append(&open(older.path()), vec![setting("1")]);
+    for file in ["ledger.redb", "ledger.tail"] {
+        fs::copy(older.path().join(file), folder.path().join(file)).unwrap();
+    }
+    let found = Export::open(folder.path(), KEY, Span::ALL).err().unwrap();
+    assert!(matches!(found, StoreError::Short { seq: 2 }), "{found}");
 }
 
 #[test]

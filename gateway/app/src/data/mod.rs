@@ -20,7 +20,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rollcall_config::{plain, reason};
-use rollcall_domain::ports::{Clock, Health, HealthSource as _};
+use rollcall_domain::ports::Clock;
 use rollcall_store::{Backup, Export, Extent, Keyring, Span, Store, StoreError, Verified, part_of_backup};
 use serde::{Deserialize, Serialize};
 
@@ -109,8 +109,8 @@ impl Source<'_> {
         step: Step,
         lack: &mut Option<String>,
     ) -> ControlFlow<()> {
-        // What scans need comes first.
-        if let Health::Down { reason } = store.health() {
+        // What scans need comes first; a disk that is slow to answer may be so because of this work.
+        if let Some(reason) = store.refuses() {
             *lack = Some(reason);
             return ControlFlow::Break(());
         }

@@ -250,6 +250,9 @@ fn root_makes_nothing_in_another_users_folder_and_asks_its_gateway() {
         assert!(said.contains("is another user's; run this as that user, such as with sudo -u"), "{said}");
         assert_eq!(names(&data), before, "{line}");
     }
+    let said = refused(&campus, "run", 3);
+    assert!(said.contains("is another user's; run this as that user, such as with sudo -u"), "{said}");
+    assert_eq!(names(&data), before);
     // The folder that is not there is to be that of the key's user.
     let said = refused(&campus, &format!("restore {BACKUP} --data-dir none"), 3);
     assert!(said.contains("the sealing key is another user's"), "{said}");

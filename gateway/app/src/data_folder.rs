@@ -41,10 +41,13 @@ impl DataFolder {
     /// Makes the folder if need be, and takes its lock.
     ///
     /// # Errors
-    /// It cannot be made or written, others may write it, a sealing key lies in it, or another
-    /// gateway holds it.
+    /// It cannot be made or written, it is another user's, others may write it, a sealing key lies in it, or
+    /// another gateway holds it.
     pub(crate) fn open<'k>(path: &Path, key_files: impl Iterator<Item = &'k PathBuf>) -> Result<Self> {
         let created = make(path)?;
+        if let Some(refusal) = of_another(path) {
+            bail!(refusal);
+        }
         match Self::take(path, key_files, created)? {
             Taken::Free(folder) => Ok(folder),
             Taken::Held(Held { holder, .. }) => bail!(
@@ -174,6 +177,17 @@ fn check<'k>(path: &Path, mut key_files: impl Iterator<Item = &'k PathBuf>) -> R
         );
     }
     Ok((whole, about.mode() & OTHERS != 0))
+}
+
+/// Why nothing is made in a folder that is another user's, if it is: it would be of no use to that user.
+pub(crate) fn of_another(folder: &Path) -> Option<String> {
+    let owner = fs::metadata(folder).ok()?.uid();
+    (owner != rustix::process::geteuid().as_raw()).then(|| {
+        format!(
+            "the data folder {} is another user's; run this as that user, such as with sudo -u",
+            folder.display()
+        )
+    })
 }
 
 fn make(path: &Path) -> Result<bool> {

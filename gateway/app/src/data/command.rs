@@ -3,8 +3,6 @@
 //! Promises: with a gateway on the data folder they ask it, else they open the files themselves; results go
 //! to standard output, progress to a terminal, and what went wrong to standard error.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rollcall_config::{Environment, Loaded, Settings, load, reason};
@@ -17,7 +15,7 @@ use super::{Source, carry_out, interrupt, trouble};
 use crate::cli::{Export, Place};
 use crate::clock::RealClock;
 use crate::control::{self, Compared, Lost, Report, Request, Trouble};
-use crate::data_folder::{DataFolder, Taken};
+use crate::data_folder::{DataFolder, Taken, of_another};
 use crate::exit::Exit;
 use crate::run::one_line;
 use crate::{keys, output};
@@ -118,22 +116,9 @@ pub(super) fn settings(place: &Place, environment: &Environment) -> Result<(Load
     Ok((loaded, folder))
 }
 
-/// Whether a folder that is there is another user's. What is made in it would be of no use to that user, so
-/// that this one is to look at it through the gateway alone.
-fn is_anothers(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|about| about.uid() != rustix::process::geteuid().as_raw())
-}
-
 /// Says it before anything is made in it, or refused in the system's words.
 pub(super) fn of_this_user(folder: &Path) -> Result<(), Trouble> {
-    if is_anothers(folder) { Err(anothers(folder)) } else { Ok(()) }
-}
-
-fn anothers(folder: &Path) -> Trouble {
-    Trouble::at_start(format!(
-        "the data folder {} is another user's; run this as that user, such as with sudo -u",
-        folder.display()
-    ))
+    of_another(folder).map_or(Ok(()), |refusal| Err(Trouble::at_start(refusal)))
 }
 
 /// A ledger that is half changed, or half restored, is none that anything could be said of.
@@ -164,9 +149,10 @@ fn ask(
     let store = &loaded.settings.store;
     let request = request(&loaded.settings);
     let mut screen = Screen::new();
-    let taken = if is_anothers(&path) && rustix::process::geteuid().is_root() {
+    let another = of_another(&path).filter(|_| rustix::process::geteuid().is_root());
+    let taken = if let Some(refusal) = another {
         let held = DataFolder::visit(&path, keys::files(store))?;
-        Taken::Held(held.ok_or_else(|| anothers(&path))?)
+        Taken::Held(held.ok_or_else(|| Trouble::at_start(refusal))?)
     } else {
         of_this_user(&path)?;
         DataFolder::find(&path, keys::files(store))?

@@ -24,7 +24,7 @@ pub enum StoreError {
     #[error("{path} is damaged: {what}")]
     Broken { path: PathBuf, what: String },
     #[error(
-        "entry {seq} of the ledger is damaged ({what}); restore a backup, or run rollcall verify for details"
+        "entry {seq} of the ledger is damaged ({what}): start the gateway anew, which keeps all that is intact and names what is lost, and look after the disk and your backups"
     )]
     Damaged { seq: u64, what: &'static str },
     #[error(
@@ -41,7 +41,9 @@ pub enum StoreError {
         "what the ledger begins with after its forgotten entry {seq} is damaged, in both its copies; restore a backup"
     )]
     Checkpoint { seq: u64 },
-    #[error("the ledger has no entry {seq}, but later ones; restore a backup")]
+    #[error(
+        "the ledger has no entry {seq}, but later ones: start the gateway anew, which keeps all that is intact and names what is lost, and look after the disk and your backups"
+    )]
     Hole { seq: u64 },
     #[error("the ledger ends before entry {seq}, which was in it: bring the file back that was there")]
     Lost { seq: u64 },

@@ -1,8 +1,8 @@
 //! Backups, brought back.
 //!
 //! Promises: what is brought back is checked whole, against its own checksums, its seal and the chain, before
-//! anything in the data folder is touched, and what was there is kept under another name; where more than the
-//! ledger's file has to take another's place, one that is cut short is marked, and the next start completes it.
+//! anything in the data folder is touched, and what was there is kept under another name; where there is no
+//! ledger, or more than its file has to take another's place, one that is cut short is marked, and the next start completes it.
 //!
 //! Refuses: overwriting without being told to; a backup that is damaged, of a newer version, or of another
 //! key. Evidence stays as it is unless the backup holds some.
@@ -83,7 +83,8 @@ pub fn restore(
     for file in parts_of_restore(folder) {
         remove_if_there(&file)?;
     }
-    let several = unfinished.is_some() || backup.evidence.is_some() || !is_whole;
+    // Where no ledger is, nothing else would tell later that there was one.
+    let several = unfinished.is_some() || backup.evidence.is_some() || !is_whole || !is_there;
     let restored = make(path, folder, keys, &backup).and_then(|()| {
         let set_aside = is_there.then(|| keep_aside(&ledger, "replaced", at)).transpose()?;
         if several {

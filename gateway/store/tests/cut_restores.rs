@@ -215,3 +215,18 @@ fn what_a_killed_restore_has_left_goes_with_the_next_start() {
     drop(open(folder.path()));
     assert!(left.iter().all(|name| !folder.path().join(name).exists()), "{:?}", names(folder.path()));
 }
+
+#[test]
+fn a_restore_where_the_ledger_is_gone_is_completed_and_no_empty_one_is_begun() {
+    let (folder, other, file) = with_a_backup(30, Extent::Ledger);
+    fs::remove_file(ledger(folder.path())).unwrap();
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    let left = unfinished(folder.path()).unwrap();
+    assert_eq!((left.is_restore, &left.backup), (true, &file));
+    unbar(folder.path());
+    let restored = left.undo(&KEY.into(), at()).unwrap();
+    assert_eq!(restored.set_aside, None);
+    assert!(stored(folder.path()) == stored(other.path()));
+    assert_eq!(unfinished(folder.path()), None);
+}

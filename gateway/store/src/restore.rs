@@ -26,7 +26,7 @@ use crate::overlay::{Held, look_at};
 use crate::steps::Steps;
 use crate::tables::{CHECKPOINT_AGAIN, EVENTS, each_of_register};
 use crate::upgrade::Upgrade;
-use crate::{checkpoint, salvage, tail, upgrade};
+use crate::{checkpoint, salvage, tail, upgrade, views};
 
 /// A ledger that is being brought back, until it is one.
 const UNFINISHED: &str = "ledger.restoring.redb";
@@ -132,6 +132,7 @@ fn put_in_place(
     };
     // They have followed another ledger, perhaps further.
     remove_if_there(&folder.join("views.redb"))?;
+    views::forget_put_aside(folder).map_err(redb::Error::Io)?;
     // The names before this one stay, or this one does not come.
     sync_folder(folder)?;
     let [new, new_evidence] = parts_of_restore(folder);

@@ -230,3 +230,13 @@ fn a_restore_where_the_ledger_is_gone_is_completed_and_no_empty_one_is_begun() {
     assert!(stored(folder.path()) == stored(other.path()));
     assert_eq!(unfinished(folder.path()), None);
 }
+
+#[test]
+fn views_that_a_salvage_had_put_aside_do_not_outlive_the_ledger_that_they_have_followed() {
+    let (folder, _other, file) = with_a_backup(30, Extent::Ledger);
+    let aside = folder.path().join("views.redb.damaged-ledger");
+    fs::copy(folder.path().join("views.redb"), &aside).unwrap();
+    bring_back(&file, folder.path()).unwrap();
+    assert!(!aside.exists());
+    assert_eq!(verify(folder.path(), KEY, None).unwrap().last, Seq(30));
+}

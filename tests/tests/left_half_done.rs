@@ -101,6 +101,16 @@ fn a_restore_that_failed_half_way_says_so_and_is_completed_by_the_next_start() {
         );
     }
     fs::remove_dir_all(data.join("views.redb")).unwrap();
+    // What was made is enough to go on. Only without it the backup is missed.
+    fs::remove_file(folder.join("copy")).unwrap();
+    let (part, away) = (data.join("ledger.restoring.redb"), folder.join("away"));
+    fs::rename(&part, &away).unwrap();
+    let output = rollcall(folder, &CONFIG).output().unwrap();
+    let refused = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{refused}");
+    assert!(refused.contains("cannot be completed; put that file back, or restore another"), "{refused}");
+    assert!(refused.contains("upgrade.pending to go on with the ledger that is there now"), "{refused}");
+    fs::rename(away, part).unwrap();
     let log = once(folder);
     assert!(log.contains("a restore was cut short; it is completed, and what was there is kept"), "{log}");
     assert!(verify(folder));

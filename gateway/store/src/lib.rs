@@ -36,6 +36,7 @@ mod ledger;
 mod names;
 mod opening;
 mod overlay;
+mod placing;
 mod queue;
 mod reading;
 mod register;
@@ -82,13 +83,14 @@ pub use export::{Export, Span};
 pub use gaps::Gap;
 pub use keys::{Fingerprint, Keyring, RootKey};
 pub use ledger::Closed;
+pub use placing::unneeded_parts;
 pub use queue::Full;
 pub use register::{Register, Template, Text};
-pub use restore::{Overwrite, Restored, parts_of_restore, restore};
+pub use restore::{Overwrite, Restored, restore};
 pub use retention::{HeldUp, Holder};
 pub use salvage::{Salvaged, salvage};
 pub use secrets::{SecretHash, Secrets};
-pub use upgrade::Upgrade;
+pub use upgrade::{Undone, Upgrade};
 pub use verify::{Verified, verify, verify_at, verify_each};
 pub use views::{Progress, Stuck, Views};
 pub use writer::{Commit, OnCommit};
@@ -136,7 +138,7 @@ impl Store {
         let opening::Opened { ledger, views, follower, following } =
             opening::open(&place, &keys, &reserve, &clock)?;
         scratch::remove(&place)?;
-        place.disk.folder().into_iter().for_each(restore::clear_unfinished);
+        place.disk.folder().into_iter().for_each(placing::clear_unfinished);
         let chores = Arc::<chores::Chores>::default();
         let parts = writer::Parts {
             views: views.clone(),

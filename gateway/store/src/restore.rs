@@ -2,12 +2,12 @@
 //!
 //! Promises: what is brought back is checked whole, against its own checksums, its seal and the chain, before
 //! anything in the data folder is touched, and what was there is kept under another name; where there is no
-//! ledger, or more than its file has to take another's place, one that is cut short is marked, and the next start completes it.
+//! ledger, or more than its file has to take another's place, one that is cut short is marked, and the next
+//! start completes it.
 //!
 //! Refuses: overwriting without being told to; a backup that is damaged, of a newer version, or of another
 //! key. Evidence stays as it is unless the backup holds some.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use redb::{Key, ReadableDatabase as _, TableDefinition, TableHandle as _, Value, WriteTransaction};
@@ -15,23 +15,21 @@ use rollcall_domain::moment::Moment;
 
 use crate::backup::{Backup, EVIDENCE, OF_EVIDENCE, Refused, begin, check_backup};
 use crate::caught::caught;
-use crate::disk::Place;
 use crate::error::StoreError;
 use crate::events;
 use crate::evidence;
 use crate::keys::Keyring;
 use crate::ledger::{Head, Ledger, file_in};
-use crate::names::{clear_away, keep_aside, remove_if_there, sync_folder};
+use crate::names::{clear_away, remove_if_there};
 use crate::overlay::{Held, look_at};
+use crate::placing::{
+    Made, Stage, UNFINISHED, UNFINISHED_EVIDENCE, Unnamed, parts_of_restore, put_in_place, set_ledger_aside,
+    unneeded_parts,
+};
 use crate::steps::Steps;
 use crate::tables::{CHECKPOINT_AGAIN, EVENTS, each_of_register};
 use crate::upgrade::Upgrade;
-use crate::{checkpoint, salvage, tail, upgrade, views};
-
-/// A ledger that is being brought back, until it is one.
-const UNFINISHED: &str = "ledger.restoring.redb";
-/// The same of evidence.
-const UNFINISHED_EVIDENCE: &str = "evidence.restoring.redb";
+use crate::{checkpoint, tail, upgrade};
 
 /// What may be done with a ledger that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,22 +78,28 @@ pub fn restore(
     let is_whole = !is_there || settle(folder, keys)?;
     // Nobody may go on writing to what is set aside.
     let held = is_there.then(|| Held::take(&ledger)).transpose()?;
+    // Nobody may go on with what is made of this backup before it is whole.
+    let unfinished = unfinished.map(Upgrade::start_over).transpose()?;
     for file in parts_of_restore(folder) {
         remove_if_there(&file)?;
     }
     // Where no ledger is, nothing else would tell later that there was one.
     let several = unfinished.is_some() || backup.evidence.is_some() || !is_whole || !is_there;
     let restored = make(path, folder, keys, &backup).and_then(|()| {
-        let set_aside = is_there.then(|| keep_aside(&ledger, "replaced", at)).transpose()?;
+        let known = unfinished.as_ref().and_then(|left| left.stage.set_aside.as_deref());
+        let set_aside = set_ledger_aside(folder, known, at)?;
+        let with_evidence = backup.evidence.is_some();
         if several {
-            upgrade::will_restore(folder, path, unfinished.as_ref())?;
+            let made = if with_evidence { Made::WithEvidence } else { Made::Ledger };
+            let stage = Stage { made, set_aside: set_aside.clone() };
+            upgrade::will_restore(folder, path, unfinished.as_ref(), &stage)?;
         }
-        let (tail_set_aside, evidence_set_aside) =
-            put_in_place(folder, set_aside.as_deref(), backup.evidence.is_some())?;
+        let unnamed = Unnamed { ledger: true, evidence: with_evidence };
+        let (tail_set_aside, evidence_set_aside) = put_in_place(folder, set_aside.as_deref(), unnamed)?;
         Ok(Restored { backup, set_aside, tail_set_aside, evidence_set_aside })
     });
     if restored.is_err() {
-        parts_of_restore(folder).iter().for_each(|file| clear_away(file));
+        unneeded_parts(folder).iter().for_each(|file| clear_away(file));
     }
     let restored = restored?;
     if several {
@@ -116,47 +120,6 @@ fn settle(folder: &Path, keys: &Keyring) -> Result<bool, StoreError> {
         Err(error @ StoreError::InUse { .. }) => Err(error),
         settled => Ok(settled.unwrap_or(false) || !tail::file_in(folder).exists()),
     }
-}
-
-/// Gives what was made its names; tells where the tail and the evidence are now that were there. Whoever cuts
-/// this short between the ledger and the rest finds a mark that says so.
-fn put_in_place(
-    folder: &Path,
-    set_aside: Option<&Path>,
-    with_evidence: bool,
-) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
-    // It goes first: of an earlier end of the same ledger it would be taken for the continuation.
-    let tail = match set_aside {
-        Some(ledger) => tail::set_aside(folder, ledger)?,
-        None => tail::put_foreign_aside(&Place::from(folder))?,
-    };
-    // They have followed another ledger, perhaps further.
-    remove_if_there(&folder.join("views.redb"))?;
-    views::forget_put_aside(folder).map_err(redb::Error::Io)?;
-    // The names before this one stay, or this one does not come.
-    sync_folder(folder)?;
-    let [new, new_evidence] = parts_of_restore(folder);
-    fs::rename(&new, file_in(folder)).map_err(redb::Error::Io)?;
-    sync_folder(folder)?;
-    if !with_evidence {
-        return Ok((tail, None));
-    }
-    let evidence = folder.join(EVIDENCE);
-    let evidence_set_aside = evidence.exists().then(|| evidence::set_aside(&evidence)).transpose()?;
-    fs::rename(&new_evidence, &evidence).map_err(redb::Error::Io)?;
-    sync_folder(folder)?;
-    Ok((tail, evidence_set_aside))
-}
-
-/// Takes away what one that was cut short has left, and the same of a salvage and of a mark.
-pub(crate) fn clear_unfinished(folder: &Path) {
-    parts_of_restore(folder).iter().for_each(|file| clear_away(file));
-    [salvage::UNFINISHED, upgrade::UNFINISHED].iter().for_each(|name| clear_away(&folder.join(name)));
-}
-
-/// What lies in a folder while a backup is brought back, and stays there if that is cut short.
-pub fn parts_of_restore(folder: &Path) -> [PathBuf; 2] {
-    [UNFINISHED, UNFINISHED_EVIDENCE].map(|name| folder.join(name))
 }
 
 /// Makes a ledger of a backup, and evidence if there is some in it, and checks them.

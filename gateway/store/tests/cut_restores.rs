@@ -16,7 +16,7 @@ use common::damage::{at_one_moment, damage, fill, in_memory, ledger, many, store
 use common::{KEY, append, at, open, setting};
 use rollcall_domain::ids::Seq;
 use rollcall_store::{
-    Extent, Overwrite, Restored, StoreError, Upgrade, backup, backup_with, restore, verify,
+    Extent, Overwrite, Restored, StoreError, Upgrade, backup, backup_with, restore, unneeded_parts, verify,
 };
 use tempfile::TempDir;
 
@@ -55,6 +55,11 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The ledgers that were there before, and their tails.
+fn replaced(folder: &Path) -> Vec<String> {
+    names(folder).into_iter().filter(|name| name.starts_with("ledger.replaced-")).collect()
+}
+
 #[test]
 fn an_undo_that_fails_keeps_its_mark_and_is_completed_by_the_next() {
     let folder = in_memory();
@@ -64,9 +69,10 @@ fn an_undo_that_fails_keeps_its_mark_and_is_completed_by_the_next() {
     damage(folder.path(), |bytes| bytes[..20_000].fill(7));
     bar(folder.path());
     assert!(unfinished(folder.path()).unwrap().undo(&KEY.into(), at()).is_err());
-    assert_eq!(unfinished(folder.path()), Some(begun));
+    let left = unfinished(folder.path()).unwrap();
+    assert_eq!((left.is_restore, &left.backup), (false, &begun.backup));
     unbar(folder.path());
-    unfinished(folder.path()).unwrap().undo(&KEY.into(), at()).unwrap();
+    left.undo(&KEY.into(), at()).unwrap();
     assert!(stored(folder.path()) == before);
     assert_eq!(unfinished(folder.path()), None);
 }
@@ -97,7 +103,7 @@ fn a_restore_with_evidence_is_not_left_half_done() {
     assert!(bring_back(&file, folder.path()).is_err());
     let left = unfinished(folder.path()).unwrap();
     // As if the power had gone when the ledger had its name, and the evidence not yet.
-    fs::copy(ledger(other.path()), ledger(folder.path())).unwrap();
+    fs::rename(folder.path().join("ledger.restoring.redb"), ledger(folder.path())).unwrap();
     fs::write(folder.path().join("evidence.redb"), "of what was there").unwrap();
     unbar(folder.path());
     let restored = left.undo(&KEY.into(), at()).unwrap();
@@ -163,16 +169,19 @@ fn a_damaged_ledger_does_not_lose_its_tail_to_a_restore_that_is_cut_short() {
     bar(folder.path());
     assert!(bring_back(&file, folder.path()).is_err());
     // Both lie together under another name, and the next start goes on from the mark.
-    let names = names(folder.path());
-    let kept: Vec<_> = names.iter().filter(|name| name.starts_with("ledger.replaced-")).collect();
-    assert_eq!(kept.len(), 2, "{names:?}");
-    assert!(fs::read(folder.path().join(kept[1])).unwrap() == tail, "{names:?}");
+    let kept = replaced(folder.path());
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(fs::read(folder.path().join(&kept[1])).unwrap() == tail, "{kept:?}");
     let left = unfinished(folder.path()).unwrap();
     assert_eq!((left.is_restore, &left.backup), (true, &file));
     unbar(folder.path());
-    left.undo(&KEY.into(), at()).unwrap();
+    let undone = left.undo(&KEY.into(), at()).unwrap();
     assert!(stored(folder.path()) == stored(other.path()));
     assert_eq!(unfinished(folder.path()), None);
+    // They were not set aside again.
+    assert_eq!(replaced(folder.path()), kept);
+    let told = [undone.set_aside, undone.tail_set_aside].map(|path| path.unwrap());
+    assert_eq!(told, [0, 1].map(|number| folder.path().join(&kept[number])));
 }
 
 #[test]
@@ -239,4 +248,110 @@ fn views_that_a_salvage_had_put_aside_do_not_outlive_the_ledger_that_they_have_f
     bring_back(&file, folder.path()).unwrap();
     assert!(!aside.exists());
     assert_eq!(verify(folder.path(), KEY, None).unwrap().last, Seq(30));
+}
+
+/// A restore with evidence that was cut short when all was made, of a backup that is not there any more.
+fn cut_and_the_backup_gone() -> (TempDir, TempDir, PathBuf) {
+    let (folder, other, file) = with_a_backup(30, Extent::WithEvidence);
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    unbar(folder.path());
+    let away = other.path().join("away");
+    fs::rename(file, &away).unwrap();
+    (folder, other, away)
+}
+
+fn undo(folder: &Path) -> Result<rollcall_store::Undone, StoreError> {
+    unfinished(folder).unwrap().undo(&KEY.into(), at())
+}
+
+#[test]
+fn what_was_made_is_enough_wherever_it_was_cut_short() {
+    let (part, of_evidence) = ("ledger.restoring.redb", "evidence.restoring.redb");
+    for named in 0..3 {
+        let (folder, other, _away) = cut_and_the_backup_gone();
+        let path = |name: &str| folder.path().join(name);
+        for (part, name) in [(part, "ledger.redb"), (of_evidence, "evidence.redb")].into_iter().take(named) {
+            fs::rename(path(part), path(name)).unwrap();
+        }
+        let undone = undo(folder.path()).unwrap();
+        assert_eq!(undone.last, Seq(30));
+        assert_eq!(undone.evidence_set_aside.is_some(), named < 2);
+        assert!(stored(folder.path()) == stored(other.path()));
+        assert_eq!(replaced(folder.path()).len(), 1);
+        assert_eq!(undone.set_aside.unwrap(), path(&replaced(folder.path())[0]));
+        assert!(unfinished(folder.path()).is_none() && !path(part).exists() && !path(of_evidence).exists());
+        assert_eq!(open(folder.path()).last(), Seq(30));
+    }
+}
+
+#[test]
+fn the_backup_is_needed_only_where_a_part_is_missing_or_damaged() {
+    for (part, is_gone) in [("ledger", true), ("ledger", false), ("evidence", true), ("evidence", false)] {
+        let (folder, other, away) = cut_and_the_backup_gone();
+        let (part, before) = (folder.path().join(format!("{part}.restoring.redb")), stored(folder.path()));
+        if is_gone {
+            fs::remove_file(&part).unwrap();
+        } else {
+            let mut bytes = fs::read(&part).unwrap();
+            bytes[4_096..].fill(7);
+            fs::write(&part, bytes).unwrap();
+        }
+        let left = names(folder.path());
+        assert!(matches!(undo(folder.path()), Err(StoreError::Backup { .. })));
+        assert_eq!(names(folder.path()), left);
+        assert!(stored(folder.path()) == before);
+        fs::rename(away, other.path().join("b")).unwrap();
+        undo(folder.path()).unwrap();
+        assert!(stored(folder.path()) == stored(other.path()));
+        assert_eq!((unfinished(folder.path()), replaced(folder.path()).len()), (None, 1));
+    }
+}
+
+#[test]
+fn what_is_made_once_more_does_not_count_before_it_is_whole() {
+    let (folder, other, away) = cut_and_the_backup_gone();
+    let (part, shorter) = (folder.path().join("ledger.restoring.redb"), in_memory());
+    fill(shorter.path(), &many(10));
+    // Making it fails right at its beginning; then it is as if it had been cut short later on.
+    fs::remove_file(&part).unwrap();
+    fs::create_dir_all(part.join("x")).unwrap();
+    assert!(bring_back(&away, folder.path()).is_err());
+    fs::remove_dir_all(&part).unwrap();
+    fs::copy(ledger(shorter.path()), &part).unwrap();
+    assert!(undo(folder.path()).is_err());
+    assert_eq!(unneeded_parts(folder.path()).len(), 2);
+    bar(folder.path());
+    assert!(bring_back(&away, folder.path()).is_err());
+    unbar(folder.path());
+    fs::remove_file(away).unwrap();
+    assert_eq!(undo(folder.path()).unwrap().last, Seq(30));
+    assert!(stored(folder.path()) == stored(other.path()));
+    assert_eq!(replaced(folder.path()).len(), 1);
+}
+
+#[test]
+fn parts_are_given_up_until_a_mark_calls_them_whole() {
+    let (folder, _other, _away) = cut_and_the_backup_gone();
+    assert!(unneeded_parts(folder.path()).is_empty());
+    fs::remove_file(folder.path().join("upgrade.pending")).unwrap();
+    assert_eq!(unneeded_parts(folder.path()).len(), 2);
+    // Which is the way out, too.
+    assert_eq!(open(folder.path()).last(), Seq(50));
+    assert!(!names(folder.path()).iter().any(|name| name.contains("restoring")));
+}
+
+#[test]
+fn a_ledger_that_was_put_there_since_is_kept() {
+    let (folder, other, file) = with_a_backup(30, Extent::Ledger);
+    let ledger = ledger(folder.path());
+    let away = other.path().join("away");
+    fs::rename(&ledger, &away).unwrap();
+    bar(folder.path());
+    assert!(bring_back(&file, folder.path()).is_err());
+    unbar(folder.path());
+    fs::copy(&away, &ledger).unwrap();
+    let undone = undo(folder.path()).unwrap();
+    assert!(fs::read(undone.set_aside.unwrap()).unwrap() == fs::read(away).unwrap());
+    assert!(stored(folder.path()) == stored(other.path()));
 }

@@ -163,7 +163,7 @@ fn ask(
             is_through(folder.path())?;
             let unfinished = super::unfinished(&request, folder.path());
             if !unfinished.is_empty() {
-                interrupt::takes_away(request.name(), unfinished)?;
+                interrupt::takes_away(request.name(), move || unfinished.clone())?;
             }
             let keys = keys::of_ledger(store, folder.path())?;
             let source = Source::Closed { folder: folder.path(), keys: &keys };

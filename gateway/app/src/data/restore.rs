@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rollcall_config::{Environment, settings};
 use rollcall_domain::ports::Clock as _;
-use rollcall_store::{Overwrite, Restored, Upgrade, parts_of_restore};
+use rollcall_store::{Overwrite, Restored, Upgrade, unneeded_parts};
 
 use super::command::{self, ended, of_this_user, print};
 use super::{interrupt, trouble};
@@ -36,7 +36,8 @@ pub(crate) fn restore(file: &Path, force: bool, place: &Place, environment: &Env
         })?;
         of_the_keys_user(store, &path)?;
         let folder = DataFolder::open(&path, keys::files(store))?;
-        interrupt::takes_away("restore", parts_of_restore(folder.path()).into())?;
+        let within = folder.path().to_owned();
+        interrupt::takes_away("restore", move || unneeded_parts(&within))?;
         let overwrite = if force { Overwrite::SetAside } else { Overwrite::Refuse };
         let restored =
             rollcall_store::restore(file, folder.path(), Some(&keys), overwrite, RealClock::new().now());

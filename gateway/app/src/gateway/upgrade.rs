@@ -24,12 +24,21 @@ pub(super) fn undo_unfinished(settings: &settings::Store, data: &Path, clock: &d
     let keys = keys::of_ledger(settings, data)?;
     let backup = unfinished.backup.display().to_string();
     let is_restore = unfinished.is_restore;
-    let restored = unfinished.undo(&keys, clock.now());
-    let restored = restored.with_context(|| match is_restore {
-        true => format!(
-            "a restore of {backup} was cut short and cannot be completed; put that file back, or restore another"
-        ),
-        false => format!("a change of the stored format was cut short and cannot be undone from {backup}"),
+    let mark = unfinished.mark().display().to_string();
+    // Without a ledger that would begin an empty one.
+    let way_out = match is_restore && Store::is_in(data) {
+        true => format!("or delete {mark} to go on with the ledger that is there now"),
+        false => format!("{mark} keeps the gateway from starting until then"),
+    };
+    let undone = unfinished.undo(&keys, clock.now());
+    let undone = undone.with_context(|| {
+        let failed = match is_restore {
+            true => format!("a restore of {backup} was cut short and cannot be completed"),
+            false => {
+                format!("a change of the stored format was cut short and cannot be undone from {backup}")
+            }
+        };
+        format!("{failed}; put that file back, or restore another; {way_out}")
     })?;
     let what = match is_restore {
         true => "a restore was cut short; it is completed, and what was there is kept",
@@ -38,10 +47,10 @@ pub(super) fn undo_unfinished(settings: &settings::Store, data: &Path, clock: &d
     let shown = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
     tracing::warn!(
         backup,
-        last = restored.backup.last.0,
-        set_aside = shown(restored.set_aside),
-        tail_set_aside = shown(restored.tail_set_aside),
-        evidence_set_aside = shown(restored.evidence_set_aside),
+        last = undone.last.0,
+        set_aside = shown(undone.set_aside),
+        tail_set_aside = shown(undone.tail_set_aside),
+        evidence_set_aside = shown(undone.evidence_set_aside),
         "{what}"
     );
     Ok(())

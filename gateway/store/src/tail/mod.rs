@@ -301,11 +301,12 @@ pub(crate) fn put_foreign_aside(place: &Place) -> Result<Option<PathBuf>, StoreE
     Ok(aside)
 }
 
-/// Gives the tail in this folder the name of the ledger that was set aside; tells which, if there is one.
+/// Gives the tail in this folder the name of the ledger that was set aside; tells which, if there is one, or was
+/// before this was cut short.
 pub(crate) fn set_aside(folder: &Path, with: &Path) -> Result<Option<PathBuf>, StoreError> {
     let aside = with.with_extension("tail");
     match std::fs::rename(file_in(folder), &aside) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(aside.exists().then_some(aside)),
         renamed => Ok(renamed.map(|()| Some(aside)).map_err(redb::Error::Io)?),
     }
 }

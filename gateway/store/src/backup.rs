@@ -22,7 +22,7 @@ use crate::caught::caught;
 use crate::error::StoreError;
 use crate::evidence::tables::each_copied;
 use crate::evidence::{self, Evidence};
-use crate::keys::Keyring;
+use crate::keys::{Keyring, Keys};
 use crate::ledger::{Head, Ledger, file_in};
 use crate::overlay::{Look, look_at};
 use crate::reading::Now;
@@ -131,7 +131,7 @@ fn write(
     let entries = copy_entries(ledger, &now, &mut out)?;
     copy_out(read, GAPS, &mut out)?;
     for copy in [CHECKPOINT, CHECKPOINT_AGAIN] {
-        copy_checkpoint(read, copy.name(), &mut out)?;
+        copy_checkpoint(read, &ledger.keys, copy.name(), &mut out)?;
     }
     // Without its row of keys nothing of it could be read.
     if entries > 0 {
@@ -197,9 +197,14 @@ fn copy_entries(ledger: &Ledger, now: &Now, out: &mut Out<'_>) -> Result<u64, St
 }
 
 /// Each part from whichever copy of it is whole.
-fn copy_checkpoint(read: &ReadTransaction, table: &str, out: &mut Out<'_>) -> Result<(), StoreError> {
+fn copy_checkpoint(
+    read: &ReadTransaction,
+    keys: &Keys,
+    table: &str,
+    out: &mut Out<'_>,
+) -> Result<(), StoreError> {
     let mut is_first = true;
-    checkpoint::rows(read, |key, bytes| {
+    checkpoint::rows(read, keys, |key, bytes| {
         if std::mem::take(&mut is_first) {
             out.table(table)?;
         }

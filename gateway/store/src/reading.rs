@@ -140,12 +140,12 @@ impl Ledger {
         })
     }
 
-    /// What the first entry follows that is not forgotten.
+    /// What the first entry follows that is not forgotten, as whoever has the key says.
     pub(crate) fn start(&self) -> Result<Head, StoreError> {
-        self.read(Seq(u64::MAX), Now::start)
+        self.read(Seq(u64::MAX), |now| self.proven_start(now))
     }
 
-    /// The same, if whoever has the key says so.
+    /// The same of one moment.
     fn proven_start(&self, now: &Now) -> Result<Head, StoreError> {
         checkpoint::proven_start(&now.read, &self.keys)
     }

@@ -142,7 +142,7 @@ fn make(path: &Path, folder: &Path, keys: &Keyring, backup: &Backup) -> Result<(
         loading.end_step()
     })?;
     let ledger = Ledger::open_unnamed(folder, UNFINISHED, keys)?;
-    checkpoint::rows(&ledger.database()?.begin_read()?, |_key, _bytes| Ok(()))?;
+    checkpoint::rows(&ledger.database()?.begin_read()?, &ledger.keys, |_key, _bytes| Ok(()))?;
     let (end, last) = (ledger.walk(Head::START, drop)?.last, backup.last);
     if end == last { Ok(()) } else { Err(StoreError::Lost { seq: last.0 }) }
 }

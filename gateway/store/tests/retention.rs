@@ -376,10 +376,18 @@ fn of_two_copies_of_a_row_the_one_that_who_has_the_key_sealed_counts() {
     write.commit().unwrap();
     drop(database);
     assert!(matches!(verify(folder.path(), KEY, None), Err(StoreError::Checkpoint { seq: 11 })));
+    let (new, target) = (in_memory(), folder.path().join("campus.rollcall-backup"));
+    backup(folder.path(), KEY, &target, at()).unwrap();
+    restore(&target, new.path(), Some(&KEY.into()), Overwrite::Refuse, at()).unwrap();
+    assert_eq!(whole(new.path()), Some(Seq(11)));
     fs::remove_file(folder.path().join("views.redb")).unwrap();
     let store = clock.open(folder.path());
     assert_eq!(store.forgotten().unwrap().map(|forgotten| forgotten.to), Some(Seq(11)));
     assert!(store.views().now().session(SessionId(1)).unwrap().is_some());
+    // The other copy is made what this one is.
+    settle(&store);
+    drop(store);
+    assert_eq!(whole(folder.path()), Some(Seq(11)));
 }
 
 #[test]

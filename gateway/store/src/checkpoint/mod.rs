@@ -116,14 +116,9 @@ impl Tables {
     }
 }
 
-/// The latest checkpoint.
-pub(crate) fn latest(read: &ReadTransaction) -> Result<Option<Row>, StoreError> {
-    Tables::open(read)?.latest()
-}
-
-/// Where the ledger begins.
+/// Where the ledger begins, for who does not have the key: the seal of the row is not looked at.
 pub(crate) fn start(read: &ReadTransaction) -> Result<Head, StoreError> {
-    Ok(latest(read)?.map_or(Head::START, |row| row.head))
+    Ok(Tables::open(read)?.latest()?.map_or(Head::START, |row| row.head))
 }
 
 /// The same, if whoever has the key says so.
@@ -142,16 +137,16 @@ fn proven(read: &ReadTransaction, keys: &Keys) -> Result<Option<Row>, StoreError
 
 /// What the ledger was told to forget.
 pub(crate) fn known(ledger: &Ledger) -> Result<Option<Forgotten>, StoreError> {
-    Ok(latest(&ledger.database()?.begin_read()?)?.map(Forgotten::from))
+    Ok(proven(&ledger.database()?.begin_read()?, &ledger.keys)?.map(Forgotten::from))
 }
 
-/// The row, and a table that lacks it: the power went between the two.
-fn lacking(read: &ReadTransaction) -> Result<Option<(Row, Copies)>, StoreError> {
-    let Some(row) = latest(read)? else { return Ok(None) };
+/// The row, and a table that lacks it: the power went between the two, or what is there was changed since.
+fn lacking(read: &ReadTransaction, keys: &Keys) -> Result<Option<(Row, Copies)>, StoreError> {
+    let Some(row) = proven(read, keys)? else { return Ok(None) };
     for copies in COPIES {
         let is_there = match read.open_table(copies) {
             Err(TableError::TableDoesNotExist(_)) => false,
-            table => table?.get((row.head.last.0, ROW))?.is_some(),
+            table => table?.get((row.head.last.0, ROW))?.is_some_and(|bytes| bytes.value() == row.bytes()),
         };
         if !is_there {
             return Ok(Some((row, copies)));
@@ -171,12 +166,13 @@ fn items(
     parts(read, row, |_number, bytes| frame::items(last, bytes)?.into_iter().try_for_each(&mut each))
 }
 
-/// Hands out the checkpoint's row, and each of its parts, from whichever copy is whole.
+/// Hands out the checkpoint's row, and each of its parts, from whichever copy is whole and, of the row, sealed.
 pub(crate) fn rows(
     read: &ReadTransaction,
+    keys: &Keys,
     mut each: impl FnMut((u64, u32), &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let Some(row) = latest(read)? else { return Ok(()) };
+    let Some(row) = proven(read, keys)? else { return Ok(()) };
     let last = row.head.last.0;
     each((last, ROW), &row.bytes())?;
     parts(read, &row, |number, bytes| each((last, number), bytes))

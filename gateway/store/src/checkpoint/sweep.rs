@@ -3,7 +3,7 @@
 //! Promises: so many rows at a time, each time in one transaction that takes a few milliseconds; nobody reads
 //! what goes, so it can stop anywhere and begin again; the entries go last, so that as long as one of them
 //! is there, everything is looked through once more after a restart. First of all, a copy of the row that a
-//! power cut kept from being written is.
+//! power cut kept from being written is, or one that is not what was sealed.
 //!
 //! Refuses: anything after the last forgotten entry, although it lie in one row with it, and the checkpoint that
 //! stands for it.
@@ -13,7 +13,7 @@ use std::ops::Bound;
 use redb::{ReadableDatabase as _, ReadableTable as _, Table, TableError, WriteTransaction};
 use rollcall_domain::ids::Seq;
 
-use super::{COPIES, Copies, ROW, lacking, start};
+use super::{COPIES, Copies, ROW, lacking, proven_start};
 use crate::begin::begin_lasting;
 use crate::error::StoreError;
 use crate::events;
@@ -50,8 +50,8 @@ enum At {
 /// Whether there is anything to take away.
 pub(crate) fn is_unswept(ledger: &Ledger) -> Result<bool, StoreError> {
     let read = ledger.database()?.begin_read()?;
-    let last = start(&read)?.last;
-    if lacking(&read)?.is_some() {
+    let last = proven_start(&read, &ledger.keys)?.last;
+    if lacking(&read, &ledger.keys)?.is_some() {
         return Ok(true);
     }
     for table in COPIES {
@@ -103,7 +103,7 @@ impl Sweep {
 /// Tells whether one was lacking.
 fn write_row(ledger: &Ledger) -> Result<bool, StoreError> {
     let database = ledger.database()?;
-    let Some((row, copies)) = lacking(&database.begin_read()?)? else { return Ok(false) };
+    let Some((row, copies)) = lacking(&database.begin_read()?, &ledger.keys)? else { return Ok(false) };
     let transaction = begin_lasting(&database)?;
     transaction.open_table(copies)?.insert((row.head.last.0, ROW), row.bytes().as_slice())?;
     transaction.commit()?;

@@ -20,7 +20,7 @@ use rollcall_domain::moment::Moment;
 use rollcall_domain::session::SessionStatus;
 
 use crate::Store;
-use crate::age::Old;
+use crate::age::{Age, Ages, Old};
 use crate::append::{Append, Appended};
 use crate::checkpoint::{self, COPIES, Forgotten, ROW, Row, frame};
 use crate::chores::Chores;
@@ -49,7 +49,8 @@ impl Store {
     /// A destination finds out where it was from its receipts, which are entries too. So `needed_from` is the
     /// entry after the low water of the last receipt *in the ledger* (`UpstreamEvent::Delivered`), the least of
     /// those of all destinations; never how far a sender has come since, for then the receipt could go, and it
-    /// would begin anew. `None` only if there is no destination.
+    /// would begin anew. `None` only if there is no destination, as it is the least of none: one that cannot tell,
+    /// or has no receipt, needs everything, which is to say `Seq(0)`.
     ///
     /// Whatever is asked for, entries stay for as long as a scan must be known, and both times count from the
     /// ledger's own if the clock is ahead of it.
@@ -110,6 +111,8 @@ pub enum Holder {
     Session(SessionId),
     /// A destination, or the views.
     Reader,
+    /// Nobody. The clock was ahead when it was written, as it seems, and entries on too few later days are old.
+    Clock,
 }
 
 /// What it takes to forget.
@@ -136,15 +139,13 @@ impl Retention<'_> {
         self.chores.begin_sweep();
         self.wake();
         self.chores.until_swept()?;
-        let Some(old) = Old::by(self.ledger, self.now, wanted)? else {
+        let Some((old, past)) = Old::by(self.ledger, self.now, wanted)? else {
+            self.tell_held_up(None);
             return checkpoint::known(self.ledger);
         };
         self.forget_records(old.records)?;
-        let (choice, held) = self.choose(old.entries, needed_from)?;
-        if let Some(HeldUp { seq, at, by }) = held {
-            tracing::warn!(%seq, %at, ?by, "entries from here on are old enough to be forgotten, and are still needed");
-        }
-        *self.held_up.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        let (choice, held) = self.choose(Ages::of(old.entries, past), needed_from)?;
+        self.tell_held_up(held);
         if let Some(choice) = choice {
             // Views that are thrown away again must not fill the disk.
             if !self.reserve.has_room() {
@@ -156,6 +157,20 @@ impl Retention<'_> {
             self.wake();
         }
         checkpoint::known(self.ledger)
+    }
+
+    fn tell_held_up(&self, held: Option<HeldUp>) {
+        match held {
+            Some(HeldUp { seq, at, by: Holder::Clock }) => tracing::warn!(
+                %seq, %at,
+                "entries from here on are kept although later ones are old enough to be forgotten: this one was written while the clock was ahead, as it seems"
+            ),
+            Some(HeldUp { seq, at, by }) => {
+                tracing::warn!(%seq, %at, ?by, "entries from here on are old enough to be forgotten, and are still needed");
+            }
+            None => {}
+        }
+        *self.held_up.lock().unwrap_or_else(PoisonError::into_inner) = held;
     }
 
     /// An append of nothing: the writer comes by, and sees what there is to do. If it has none to spare, it
@@ -203,11 +218,11 @@ impl Retention<'_> {
         }
     }
 
-    /// The last entry of those that are all old enough, that nobody needs, and that could be proven; and what needs
-    /// the next one, if it is old, too.
+    /// The last entry of those that are all old enough, that nobody needs, and that could be proven; and what keeps
+    /// the next one, if that, or one after it, is old, too.
     fn choose(
         &self,
-        old: Moment,
+        mut ages: Ages,
         needed_from: Option<Seq>,
     ) -> Result<(Option<Choice>, Option<HeldUp>), StoreError> {
         let now = self.views.now();
@@ -215,31 +230,46 @@ impl Retention<'_> {
         // The views are where the entries of the sessions in them are.
         let end = needed_from.map_or(u64::MAX, |seq| seq.0).min(now.last().0 + 1);
         let mut needs = Needs { now: &now, end, known: HashMap::new() };
-        let mut held = None;
-        let before = checkpoint::known(self.ledger)?.map_or(0, |forgotten| forgotten.entries);
-        let mut choice = Choice { head: start, entries: before };
-        loop {
+        let forgotten = checkpoint::known(self.ledger)?.map_or(0, |forgotten| forgotten.entries);
+        // The last that is old, and the last before one that somebody needs; each with how many there are then.
+        let (mut old, mut free) = ((start.last, forgotten), (start.last, forgotten));
+        let (mut needed, mut reached, mut count) = (None, start, forgotten);
+        'all: loop {
             let mut read = Vec::new();
-            let from = choice.head;
-            self.ledger.walk_some(from, AT_ONCE, |entry| read.push(entry))?;
-            let is_all = read.len() < AT_ONCE;
-            let mut goes = 0;
-            for entry in read.iter().take_while(|entry| entry.at < old) {
-                held = needs.entry(entry)?.map(|by| HeldUp { seq: entry.seq, at: entry.at, by });
-                if held.is_some() {
-                    break;
+            let next = self.ledger.walk_some(reached, AT_ONCE, |entry| read.push(entry))?;
+            for entry in &read {
+                let Entry { seq, at, .. } = *entry;
+                count += 1;
+                match ages.see(seq, at) {
+                    Age::Old => old = (seq, count),
+                    Age::Unsure => {}
+                    Age::Young => break 'all,
                 }
-                goes += 1;
+                if needed.is_none() {
+                    match needs.entry(entry)? {
+                        Some(by) => needed = Some(HeldUp { seq, at, by }),
+                        None => free = (seq, count),
+                    }
+                }
+                // What comes after it does not matter any more.
+                if needed.is_some_and(|needed| needed.seq <= old.0) {
+                    break 'all;
+                }
             }
-            let is_end = is_all || goes < read.len();
-            if let Some(entry) = read.get(..goes).and_then(<[Entry]>::last) {
-                choice.head = Head { last: entry.seq, chain: self.ledger.link_at(entry.seq)? };
+            if read.len() < AT_ONCE {
+                break;
             }
-            choice.entries += u64::try_from(goes).unwrap_or_default();
-            if is_end {
-                return Ok((Some(choice).filter(|choice| choice.head.last > start.last), held));
-            }
+            reached = next;
         }
+        let held = needed.filter(|needed| needed.seq <= old.0);
+        let ahead = ages.in_the_way().map(|(seq, at)| HeldUp { seq, at, by: Holder::Clock });
+        let (last, entries) = old.min(free);
+        let choice = if last > start.last {
+            Some(Choice { head: Head { last, chain: self.ledger.link_at(last)? }, entries })
+        } else {
+            None
+        };
+        Ok((choice, held.or(ahead)))
     }
 
     /// The views as they were then, without what is forgotten since.

@@ -530,6 +530,40 @@ fn a_clock_that_runs_ahead_makes_nothing_old() {
 }
 
 #[test]
+fn an_entry_written_while_the_clock_was_ahead_does_not_keep_those_after_it_for_ever() {
+    let (folder, clock) = (in_memory(), TestClock::of(1));
+    let store = clock.open(folder.path());
+    let write = |count: i32| {
+        for _ in 0..count {
+            append(&store, vec![setting("1")]);
+            clock.go_on(1);
+        }
+        wait_for(&store, store.last());
+    };
+    write(10);
+    clock.go_on(36_500);
+    write(1);
+    clock.go_back(36_501);
+    write(9 + 397);
+    // Nothing after the wrong one is old.
+    let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
+    assert_eq!(forgotten.to, Seq(10));
+    assert_eq!(store.held_up(), None);
+    // So is something, but not of seven days.
+    write(3);
+    store.forget_older(whenever(), never(), None).unwrap();
+    let held_up = store.held_up().unwrap();
+    assert_eq!((held_up.seq, held_up.by), (Seq(11), Holder::Clock));
+    write(1_594);
+    let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
+    assert!((1_500..1_700).contains(&forgotten.to.0), "{forgotten:?}");
+    assert_eq!((forgotten.entries, store.held_up()), (forgotten.to.0, None));
+    settle(&store);
+    drop(store);
+    assert_eq!(whole(folder.path()), Some(forgotten.to));
+}
+
+#[test]
 fn nothing_is_old_as_long_as_a_scan_must_be_known() {
     let (folder, clock) = (in_memory(), TestClock::of(1));
     let store = clock.open(folder.path());

@@ -74,6 +74,12 @@ impl TestClock {
         self.beyond.fetch_add(millis, Ordering::Relaxed);
     }
 
+    /// It is set right.
+    pub fn go_back(&self, count: u32) {
+        let millis = i64::try_from(days(count).as_millis()).unwrap();
+        self.beyond.fetch_sub(millis, Ordering::Relaxed);
+    }
+
     pub fn open(self: &Arc<Self>, folder: &Path) -> Store {
         let clock: Arc<dyn Clock> = Arc::<Self>::clone(self);
         Store::open(folder, KEY, clock, Box::new(|_| {})).unwrap()

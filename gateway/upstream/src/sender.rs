@@ -57,9 +57,10 @@ pub struct Status {
     /// Everything up to here is dealt with.
     pub cursor: Seq,
     /// From here on the ledger must keep its entries: after what the last receipt in it says was dealt with, so that
-    /// this receipt is kept. `None` as long as there is none. What is dealt with and not written down yet does not
-    /// count: without a receipt, a restart would begin where a new destination does.
-    pub needed_from: Option<Seq>,
+    /// this receipt is kept. All of them, which is `Seq(0)`, as long as there is none, or none was read yet. What is
+    /// dealt with and not written down yet does not count: without a receipt, a restart would begin where a new
+    /// destination does. What several destinations need begins with the least of theirs.
+    pub needed_from: Seq,
     /// Records that are known to be due, and entries that were not looked at yet.
     pub lag: u64,
     /// How old the oldest entry is that is not dealt with.
@@ -303,7 +304,7 @@ impl Sender {
     }
 
     fn tell_needs(&self) {
-        let needed_from = self.written.map(|written| Seq(written.0.saturating_add(1)));
+        let needed_from = self.written.map_or(Seq(0), |written| Seq(written.0.saturating_add(1)));
         self.status.send_modify(|status| status.needed_from = needed_from);
     }
 

@@ -180,9 +180,11 @@ async fn a_large_class_is_receipted_before_all_of_it_is_through() {
 }
 
 #[tokio::test]
-async fn what_it_needs_of_the_ledger_begins_before_its_last_receipt() {
+async fn what_it_needs_of_the_ledger_begins_before_its_last_receipt_and_is_everything_until_it_is_known() {
     let (_folder, gateway, mut portal) = gateway().await;
     let mut sending = gateway.send_to(&portal.url, true);
+    // It did not begin yet.
+    assert_eq!(sending.status.borrow().needed_from, Seq(0));
     for student in [ANN, BEN] {
         gateway.mark(student, Mark::Present).await;
         portal.answer([OK]);
@@ -196,8 +198,8 @@ async fn what_it_needs_of_the_ledger_begins_before_its_last_receipt() {
         _ => None,
     });
     let (seq, low_water) = receipt.unwrap();
-    assert_eq!(status.needed_from, Some(Seq(low_water.0 + 1)));
-    assert!(status.needed_from <= Some(seq));
+    assert_eq!(status.needed_from, Seq(low_water.0 + 1));
+    assert!(status.needed_from <= seq);
     sending.stop().await;
 }
 

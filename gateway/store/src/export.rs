@@ -78,9 +78,9 @@ impl Export {
 
     /// Tells whether there may be more.
     fn step(&mut self, from: Seq) -> Result<(), StoreError> {
-        let entries = self.ledger.entries(from, AT_ONCE)?;
+        let (entries, forgotten) = self.ledger.entries_and_start(from, AT_ONCE)?;
         let goes_on = entries.first().is_some_and(|entry| entry.seq == from);
-        if self.begun && !goes_on && self.ledger.start()?.last >= from {
+        if self.begun && !goes_on && forgotten >= from {
             return Err(StoreError::Forgotten { seq: from.0 });
         }
         self.begun = true;

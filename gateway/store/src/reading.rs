@@ -250,23 +250,29 @@ impl Ledger {
     }
 
     pub(crate) fn entries(&self, from: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.entries_and_start(from, limit).map(|(entries, _start)| entries)
+    }
+
+    /// The same, and what is forgotten at the same moment: everything up to there.
+    pub(crate) fn entries_and_start(&self, from: Seq, limit: usize) -> Result<(Vec<Entry>, Seq), StoreError> {
         self.read(from, |now| {
             let mut entries = Vec::new();
             // Some that are forgotten may still be there.
-            let first = Seq(now.start()?.last.0 + 1);
-            now.rows(from.max(first), limit, |seq, bytes| {
+            let start = self.proven_start(now)?.last;
+            now.rows(from.max(Seq(start.0 + 1)), limit, |seq, bytes| {
                 entries.push(codec::decode(seq, bytes)?.entry);
                 Ok(())
             })?;
-            Ok(entries)
+            Ok((entries, start))
         })
     }
 
     pub(crate) fn entry(&self, seq: Seq) -> Result<Entry, StoreError> {
-        if let Some(entry) = self.entries(seq, 1)?.pop().filter(|entry| entry.seq == seq) {
+        let (mut entries, start) = self.entries_and_start(seq, 1)?;
+        if let Some(entry) = entries.pop().filter(|entry| entry.seq == seq) {
             return Ok(entry);
         }
-        let forgotten = seq <= self.start()?.last;
+        let forgotten = seq <= start;
         Err(if forgotten { StoreError::Forgotten { seq: seq.0 } } else { StoreError::Hole { seq: seq.0 } })
     }
 }

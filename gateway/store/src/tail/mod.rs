@@ -34,7 +34,8 @@ use found::{belonging, bring_in, bring_in_known, goes_through, head_of, put};
 pub(crate) use found::{bytes_in, is_broken, is_foreign, lacks_something, last_unread};
 pub(crate) use record::{LedgerId, Record};
 
-/// How long something may be in the tail alone.
+/// How long something may be in the tail alone before the next append, or the next quiet moment, moves it. It is on
+/// disk there, too, so nothing hurries.
 const LASTING: Duration = Duration::from_secs(5);
 
 /// Where the tail of the ledger in this folder lies.

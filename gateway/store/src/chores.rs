@@ -1,8 +1,9 @@
-//! What the writer does between batches because somebody asked for it: rows of a checkpoint, and taking
-//! away what it stands for.
+//! What the writer does between batches: rows of a checkpoint that somebody asked for, taking away what it
+//! stands for, and sealing rows anew.
 //!
 //! Promises: one small transaction at a time; whoever asked is told what became of it, also when the disk
-//! refuses or the writer ends.
+//! refuses or the writer ends; what meets something that no other try would mend is left off, and not tried for
+//! ever: taking away until somebody asks again, sealing until the next start.
 //!
 //! Refuses: knowing what is forgotten, and why. That is [`crate::retention`]'s.
 
@@ -14,6 +15,7 @@ use crate::begin::begin_lasting;
 use crate::checkpoint::{Copies, ROW, Sweep};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
+use crate::register::Reseal;
 
 /// A row of a checkpoint: its key, and its bytes.
 pub(crate) type Row = ((u64, u32), Arc<[u8]>);
@@ -23,6 +25,8 @@ struct Waiting {
     /// Rows, and who waits for them to be on disk.
     asked: VecDeque<(Copies, Row, SyncSender<()>)>,
     sweeping: bool,
+    /// It was left off.
+    left_off: bool,
     /// The disk refused since somebody began to wait.
     refused: bool,
     closed: bool,
@@ -52,7 +56,8 @@ impl Chores {
     }
 
     pub(crate) fn begin_sweep(&self) {
-        self.lock().sweeping = true;
+        let mut waiting = self.lock();
+        (waiting.sweeping, waiting.left_off) = (true, false);
     }
 
     pub(crate) fn is_sweeping(&self) -> bool {
@@ -65,17 +70,17 @@ impl Chores {
         waiting.refused = false;
         let waits = |waiting: &mut Waiting| waiting.sweeping && !waiting.refused && !waiting.closed;
         let waiting = self.changed.wait_while(waiting, waits).unwrap_or_else(PoisonError::into_inner);
-        if waiting.sweeping || waiting.closed { Err(StoreError::Down) } else { Ok(()) }
+        if waiting.sweeping || waiting.left_off || waiting.closed { Err(StoreError::Down) } else { Ok(()) }
     }
 
-    /// For the writer: whether there is anything to do.
-    pub(crate) fn are_wanted(&self) -> bool {
+    /// Whether there is anything to do.
+    fn are_wanted(&self) -> bool {
         let waiting = self.lock();
         waiting.sweeping || !waiting.asked.is_empty()
     }
 
     /// One transaction. If it fails, whoever asked for it hears of it.
-    pub(crate) fn step(&self, ledger: &Ledger, sweep: &mut Sweep) -> Result<(), StoreError> {
+    fn step(&self, ledger: &Ledger, sweep: &mut Sweep) -> Result<(), StoreError> {
         let asked = self.lock().asked.pop_front();
         if let Some((copies, (key, bytes), done)) = asked {
             // What the row stands for must lie where it is forgotten, and not come back from the tail.
@@ -94,6 +99,11 @@ impl Chores {
         Ok(())
     }
 
+    fn leave_off(&self) {
+        let mut waiting = self.lock();
+        (waiting.sweeping, waiting.left_off) = (false, true);
+    }
+
     /// Nothing can be written now.
     pub(crate) fn refuse(&self) {
         let mut waiting = self.lock();
@@ -106,5 +116,75 @@ impl Chores {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.refuse();
+    }
+}
+
+/// The writer's own: how far it has got.
+#[derive(Default)]
+pub(crate) struct Work {
+    sweep: Sweep,
+    reseal: Reseal,
+    /// What the last step was at.
+    is_at_chores: bool,
+    seals_no_more: bool,
+}
+
+impl Work {
+    /// Whether there is anything to do.
+    pub(crate) fn is_wanted(&self, chores: &Chores, ledger: &Ledger) -> bool {
+        chores.are_wanted() || ledger.keys.is_resealing() && !self.seals_no_more
+    }
+
+    /// One transaction, of whatever comes first.
+    pub(crate) fn step(&mut self, chores: &Chores, ledger: &Ledger) -> Result<(), StoreError> {
+        self.is_at_chores = chores.are_wanted();
+        if self.is_at_chores { chores.step(ledger, &mut self.sweep) } else { self.reseal.step(ledger) }
+    }
+
+    /// A step came to nothing. The next one begins anew, if it may do better; tells whether it may.
+    pub(crate) fn begin_anew(&mut self, chores: &Chores, error: &StoreError) -> bool {
+        (self.sweep, self.reseal) = Default::default();
+        if !error.is_passing() && self.is_at_chores {
+            chores.leave_off();
+            tracing::error!(%error, "entries cannot be forgotten, and it is not tried again until the next time: run rollcall verify for details");
+        } else if !error.is_passing() {
+            self.seals_no_more = true;
+            tracing::error!(%error, "rows cannot be sealed with the new key, and it is not tried again until the next start: keep the older key, and run rollcall verify for details");
+        }
+        chores.refuse();
+        error.is_passing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::TableDefinition;
+
+    use super::*;
+    use crate::disk::Place;
+    use crate::keys::{Keyring, RootKey};
+
+    #[test]
+    fn sealing_anew_is_left_off_at_something_that_stays_and_tried_again_after_a_passing_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::from(folder.path());
+        let old = RootKey::new([3; 32]);
+        let ledger = Ledger::open(&place, &old.clone().into()).unwrap();
+        // The engine refuses a table that is of another type.
+        let write = ledger.database().unwrap().begin_write().unwrap();
+        write.open_table(TableDefinition::<u64, u64>::new("people")).unwrap();
+        write.commit().unwrap();
+        drop(ledger);
+        let ledger = Ledger::open(&place, &Keyring::new(RootKey::new([4; 32])).replacing(old)).unwrap();
+        let (mut work, chores) = (Work::default(), Chores::default());
+        assert!(work.is_wanted(&chores, &ledger));
+        let error = work.step(&chores, &ledger).unwrap_err();
+        assert!(work.begin_anew(&chores, &redb::Error::PreviousIo.into()));
+        assert!(work.is_wanted(&chores, &ledger));
+        assert!(!work.begin_anew(&chores, &error), "{error}");
+        assert!(!work.is_wanted(&chores, &ledger));
+        // Something else may still be done.
+        chores.begin_sweep();
+        assert!(work.is_wanted(&chores, &ledger));
     }
 }

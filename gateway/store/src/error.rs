@@ -136,6 +136,19 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether it may be gone when it is tried again: the disk refused, or the file is not open.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            StoreError::Down => true,
+            StoreError::Engine(error) => match &**error {
+                redb::Error::Io(error) => !is_content(error),
+                redb::Error::PreviousIo | redb::Error::DatabaseClosed => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
 }
 
 /// What reading a file that is not whole, or not a database, comes to.

@@ -23,15 +23,15 @@ use crate::answer::Answer;
 use crate::append::{Append, Appended, Failure};
 use crate::caught::caught;
 use crate::change::Change;
-use crate::checkpoint::{Sweep, is_unswept};
-use crate::chores::Chores;
+use crate::checkpoint::is_unswept;
+use crate::chores::{Chores, Work};
 use crate::disk::Place;
 use crate::error::StoreError;
 use crate::follow::Follower;
 use crate::index::{Index, Known};
 use crate::ledger::{Head, Ledger};
 use crate::queue::{Arrivals, Queue, queue};
-use crate::register::{self, Reseal};
+use crate::register;
 use crate::reserve::Reserve;
 use crate::said::Said;
 use crate::tail::Record;
@@ -66,8 +66,7 @@ struct Writer {
     parts: Parts,
     index: Index,
     head: Head,
-    reseal: Reseal,
-    sweep: Sweep,
+    work: Work,
     /// How long nothing else may come before the next step: a disk that refused is left in peace.
     reseal_after: Duration,
     /// What is in memory is what is on disk; not so after a failure.
@@ -108,8 +107,7 @@ pub(crate) fn start(
         parts,
         index,
         head,
-        reseal: Reseal::default(),
-        sweep: Sweep::default(),
+        work: Work::default(),
         reseal_after: Duration::ZERO,
         sound: true,
         tried: None,
@@ -137,7 +135,7 @@ impl Writer {
             if !is_up {
                 self.parts.chores.refuse();
             }
-            let busy = is_up && (self.ledger.keys.is_resealing() || self.parts.chores.are_wanted());
+            let busy = is_up && self.work.is_wanted(&self.parts.chores, &self.ledger);
             let patience = match (busy, is_up) {
                 (true, _) => Some(self.reseal_after),
                 (false, true) => Some(QUIET),
@@ -205,21 +203,17 @@ impl Writer {
         if !self.is_ready() {
             return;
         }
-        let done = caught(|| match self.parts.chores.are_wanted() {
-            true => self.parts.chores.step(&self.ledger, &mut self.sweep),
-            false => self.reseal.step(&self.ledger),
-        });
+        let done = caught(|| self.work.step(&self.parts.chores, &self.ledger));
         match done {
             Ok(()) => self.reseal_after = Duration::ZERO,
             Err(error) => {
-                (self.reseal, self.sweep) = (Reseal::default(), Sweep::default());
-                if self.said.may_say(self.parts.clock.monotonic()) {
+                let goes_on = self.work.begin_anew(&self.parts.chores, &error);
+                if goes_on && self.said.may_say(self.parts.clock.monotonic()) {
                     tracing::error!(
                         %error,
                         "rows cannot be sealed with the new key, or entries not forgotten, yet: check the disk"
                     );
                 }
-                self.parts.chores.refuse();
                 self.doubt();
             }
         }

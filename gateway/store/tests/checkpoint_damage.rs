@@ -12,14 +12,17 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::damage::{PAGE, damage, fill, fill_long_ago, in_memory, ledger, many, places, stored};
-use common::{KEY, append, at, open, setting};
+use common::{KEY, TestClock, append, at, open, setting};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rollcall_domain::event::{Event, RetentionEvent};
 use rollcall_domain::ids::Seq;
 use rollcall_domain::moment::Moment;
-use rollcall_store::{Appended, Overwrite, Store, StoreError, backup, restore, salvage, verify};
+use rollcall_domain::ports::Clock;
+use rollcall_store::{Appended, Overwrite, Place, Store, StoreError, backup, restore, salvage, verify};
 
 type Copies = TableDefinition<'static, (u64, u32), &'static [u8]>;
 
@@ -248,4 +251,50 @@ fn a_gap_after_a_checkpoint_stays_named_and_one_before_it_is_forgotten() {
     let verified = verify(folder.path(), KEY, None).unwrap();
     let gaps: Vec<_> = verified.gaps.iter().map(|gap| (gap.first.0, gap.last.0)).collect();
     assert_eq!((gaps, verified.forgotten.unwrap().to), (vec![(101, 101)], Seq(100)));
+}
+
+#[test]
+fn taking_away_is_left_off_at_something_that_stays_and_tried_again_when_somebody_asks() {
+    // The engine refuses a table that is of another type.
+    const OTHER: TableDefinition<'_, u64, u64> = TableDefinition::new("texts_about");
+    let folder = in_memory();
+    let clock = fill_long_ago(folder.path(), 300);
+    let open = || {
+        let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
+        let place = Place::from(folder.path()).trying_again_after(Duration::from_millis(1));
+        Store::open(place, KEY, clock, Box::new(|_| {})).unwrap()
+    };
+    let settle = |store: &Store| {
+        while store.is_forgetting() {
+            std::thread::yield_now();
+        }
+    };
+    let store = open();
+    forget_to(&store, 101);
+    drop(store);
+    let change = |change: &dyn Fn(&redb::WriteTransaction)| {
+        let write = Database::open(ledger(folder.path())).unwrap().begin_write().unwrap();
+        change(&write);
+        write.commit().unwrap();
+    };
+    change(&|write| {
+        drop(write.open_table(OTHER).unwrap());
+        write.open_table(Copies::new("checkpoint")).unwrap().remove((100, 0)).unwrap();
+    });
+    // It begins by itself, as a row is lacking, and ends although not everything was looked through.
+    let store = open();
+    settle(&store);
+    let again = store.forget_older(Moment::from_millis(OLD), Moment::from_millis(0), Some(Seq(201)));
+    assert!(matches!(again, Err(StoreError::Down)), "{again:?}");
+    assert!(!store.is_forgetting());
+    while !matches!(append(&store, vec![setting("on")]), Appended::Committed(_)) {
+        std::thread::yield_now();
+    }
+    drop(store);
+    assert_eq!(stored(folder.path())[0].0, 101);
+    change(&|write| assert!(write.delete_table(OTHER).unwrap()));
+    let store = open();
+    forget_to(&store, 201);
+    drop(store);
+    assert_eq!(stored(folder.path())[0].0, 201);
 }

@@ -16,6 +16,8 @@ pub enum Identity {
     Device(DeviceId),
     /// Somebody who may watch `rollcall/#`.
     Monitor(UserId),
+    /// Somebody without a name, where the settings allow it.
+    Anonymous,
 }
 
 impl fmt::Display for Identity {
@@ -23,6 +25,7 @@ impl fmt::Display for Identity {
         match self {
             Identity::Device(device) => device.fmt(f),
             Identity::Monitor(user) => user.fmt(f),
+            Identity::Anonymous => f.write_str("nobody"),
         }
     }
 }

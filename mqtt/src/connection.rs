@@ -9,28 +9,31 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall_dialects::native::MOST_SCANS;
-use rollcall_dialects::topics::{Purpose, native};
+use rollcall_dialects::native::{self, MOST_SCANS};
+use rollcall_dialects::topics::{Purpose, native as topic_of};
 use rollcall_domain::ports::Submission;
 use rollcall_domain::scan::RawScan;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
+use crate::absent::{LastWords, Left, keep};
 use crate::access::Identity;
 use crate::answers::{Answers, Completed, answers};
-use crate::codec::{self, Connect, Packet, PacketId, Request, Version};
+use crate::codec::{self, Packet, PacketId, Request, Version};
 use crate::connections::{Note, Seat};
 use crate::door::Inner;
+use crate::following::Following;
 use crate::leave::Leave;
-use crate::links::{Follower, Noticed};
+use crate::links::Noticed;
+use crate::message::Message;
 use crate::observer::Refused;
 use crate::owed::{Slot, WINDOW};
 use crate::retry::Retry;
 use crate::session::{Effect, Session, Step};
 use crate::silence::Silence;
 use crate::upload::Received;
-use crate::welcome::{keep_alive, welcome};
+use crate::welcome::{Welcomed, keep_alive, welcome};
 use crate::wire::Wire;
 
 /// How long a connection that ends waits for what is on its way to the disk.
@@ -42,30 +45,21 @@ where
     S: AsyncRead + AsyncWrite + Send,
 {
     let mut wire = Wire::new(stream);
-    let (connect, seat) = match enter(&mut wire, peer, door).await {
-        Ok(known) => known,
+    let welcomed = match enter(&mut wire, peer, door).await {
+        Ok(welcomed) => welcomed,
         Err(reason) => {
             wire.farewell().await;
             return reason;
         }
     };
-    let version = connect.version;
-    let mut connection = Connection::new(&connect, seat, wire, peer, door);
-    // The secret in it, and the bytes it was read from, are needed no longer.
-    drop(connect);
+    let mut connection = Connection::new(welcomed, wire, peer, door);
     door.ports.observer.connections(door.ports.connections.open());
     let reason = connection.run().await;
     if matches!(reason, Leave::Stopping | Leave::Asked) {
         connection.drain().await;
     }
     connection.flush_effects();
-    let Connection { mut wire, seat, .. } = connection;
-    drop(seat);
-    door.ports.observer.connections(door.ports.connections.open());
-    if let Some(code) = reason.code() {
-        wire.writer(version).disconnect(code);
-    }
-    wire.farewell().await;
+    connection.leave(reason).await;
     reason
 }
 
@@ -74,7 +68,7 @@ async fn enter<S: AsyncRead + AsyncWrite>(
     wire: &mut Wire<S>,
     peer: &str,
     door: &Arc<Inner>,
-) -> Result<(Connect, Seat), Leave> {
+) -> Result<Welcomed, Leave> {
     let mut stopping = door.ports.connections.stopping();
     let entering = timeout(door.settings.connect_deadline, welcome(wire, peer, door));
     let welcomed = tokio::select! {
@@ -107,7 +101,11 @@ struct Connection<'a, S> {
     parked: VecDeque<Box<Submission>>,
     told: Answers,
     completed: mpsc::Receiver<Completed>,
-    follower: Option<Follower>,
+    following: Following,
+    /// To be said if the client does not say goodbye.
+    words: Option<LastWords>,
+    /// How long its session is kept after it left.
+    lasting: Duration,
     silence: Silence,
     ticks: Interval,
     retry: Retry,
@@ -116,19 +114,36 @@ struct Connection<'a, S> {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
-    fn new(connect: &Connect, seat: Seat, wire: Wire<S>, peer: &'a str, door: &'a Arc<Inner>) -> Self {
+    fn new(welcomed: Welcomed, mut wire: Wire<S>, peer: &'a str, door: &'a Arc<Inner>) -> Self {
+        let Welcomed { mut connect, seat, left, lasting } = welcomed;
         let (told, completed) = answers(WINDOW + MOST_SCANS);
+        let now = door.ports.clock.monotonic();
+        let (mut session, following) = match left {
+            Some(left) => (left.session, left.following),
+            None => {
+                let session = Session::new(seat.number, seat.identity.clone(), Arc::clone(&door.campus));
+                (session, Following::default())
+            }
+        };
+        session.begin(&connect, now, wire.output());
+        let words = connect.will.take().map(|will| LastWords {
+            topic: will.topic.clone(),
+            delay: Duration::from_secs(will.delay_seconds.into()),
+            message: session.last_words(will, now),
+        });
         Connection {
-            session: Session::new(connect, seat.identity.clone(), door.settings.zone.clone()),
+            session,
             version: connect.version,
             peer,
             wire,
             parked: VecDeque::new(),
             told,
             completed,
-            follower: None,
+            following,
+            words,
+            lasting,
             silence: Silence::new(),
-            ticks: every(Silence::period(keep_alive(connect, door.settings.idle))),
+            ticks: every(Silence::period(keep_alive(&connect, door.settings.idle))),
             retry: Retry::new(),
             seat,
             door,
@@ -166,7 +181,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
             _ = self.completed.recv_many(batch, WINDOW), if !self.session.owes_nothing() => Woke::Completed,
             note = self.seat.mailbox.recv(), if calm => Woke::Note(note),
             moved = self.wire.exchange(may_read), if self.wire.can_move(may_read) => Woke::Moved(moved),
-            notice = next_notice(&mut self.follower), if calm && self.follower.is_some() => Woke::Noticed(notice),
+            notice = self.following.next(), if calm => Woke::Noticed(notice),
             () = self.retry.due(), if !self.parked.is_empty() => Woke::Retry,
             _ = self.ticks.tick() => Woke::Tick,
         }
@@ -176,8 +191,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
         match woke {
             Woke::Moved(Err(_)) => Err(Leave::Closed),
             Woke::Completed => self.settle(batch),
-            Woke::Note(Some(Note { purpose, payload })) => {
-                self.session.own_message(purpose, payload, self.wire.output())
+            Woke::Note(Some(Note { purpose, payload, fate })) => {
+                let now = self.door.ports.clock.monotonic();
+                self.session.own_message(purpose, payload, fate, now, self.wire.output())
             }
             Woke::Noticed(notice) => self.notice(notice).await,
             // While the gateway makes the client wait, its silence is no fault of its own.
@@ -218,17 +234,36 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
             if let Packet::Publish(publish) = &packet {
                 self.door.ports.observer.published(publish.receipt.qos());
             }
-            match self.session.handle(packet, received, self.wire.output()) {
-                Step::Done => {}
+            let mut step = self.session.handle(packet, received, self.wire.output());
+            if let Step::Route { topic, message, receipt } = step {
+                let reason = self.door.route(&topic, message).await;
+                step = self.session.routed(receipt, reason, received.after, self.wire.output());
+            }
+            match step {
+                Step::Done | Step::Route { .. } => {}
                 Step::Leave(reason) => return Err(reason),
-                Step::Follow { id, requests } => self.follow(id, requests).await,
+                Step::Subscribe { id, requests, follows } => self.subscribe(id, requests, follows).await?,
                 Step::Heartbeat(device, heartbeat) => {
                     self.door.ports.connections.presence().heartbeat(&device, heartbeat, received.at);
                 }
                 Step::Submit(scans) => self.submit(scans),
+                Step::Goodbye { with_will, session_expiry_seconds } => {
+                    return Err(self.goodbye(with_will, session_expiry_seconds));
+                }
             }
         }
         Ok(())
+    }
+
+    fn goodbye(&mut self, with_will: bool, session_expiry_seconds: Option<u32>) -> Leave {
+        if let Some(seconds) = session_expiry_seconds {
+            if self.lasting.is_zero() && seconds > 0 {
+                return Leave::Protocol;
+            }
+            self.lasting = self.door.lasting(seconds);
+        }
+        self.words = self.words.take().filter(|_| with_will);
+        Leave::Asked
     }
 
     fn submit(&mut self, scans: Vec<(Slot, RawScan)>) {
@@ -256,8 +291,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
     }
 
     fn settle(&mut self, batch: &mut Vec<Completed>) -> Result<(), Leave> {
+        let now = self.door.ports.clock.monotonic();
         for (slot, answer) in batch.drain(..) {
-            if let Step::Leave(reason) = self.session.answered(slot, answer, self.wire.output()) {
+            if let Step::Leave(reason) = self.session.answered(slot, answer, now, self.wire.output()) {
                 return Err(reason);
             }
         }
@@ -276,7 +312,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
                 Effect::Result(payload) => self.seat.tell_others(Purpose::Result, &payload),
                 Effect::Seen(payload) => {
                     let Identity::Device(device) = &self.seat.identity else { continue };
-                    if !self.door.links.show(&native(device, Purpose::Scan), payload) {
+                    let topic = topic_of(device, Purpose::Scan);
+                    let message = Message::own(topic.as_str().into(), payload);
+                    if !self.door.links.show(&topic, &message) {
                         self.door.ports.observer.feed_lost();
                     }
                 }
@@ -307,53 +345,81 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
         }
     }
 
-    /// Answers a SUBSCRIBE for which a link to the router is needed, once it is there or cannot be had.
-    async fn follow(&mut self, id: PacketId, requests: Vec<Request>) {
-        if self.follower.is_none() {
-            self.follower = self.door.links.follow().await;
-        }
-        let linked = self.follower.is_some();
-        self.session.subscribe(id, requests, linked, self.wire.output());
-    }
-
-    async fn notice(&mut self, notice: Option<Noticed>) -> Result<(), Leave> {
-        match notice {
-            Some(Noticed::Message(message)) => {
-                self.session.forward(&message.topic, message.payload, self.wire.output())?;
-            }
-            Some(Noticed::Paused) => {
-                let follower = self.follower.take();
-                if let Some(follower) = follower {
-                    self.follower = follower.resume().await.then_some(follower);
+    /// Answers a SUBSCRIBE, once a link to the router is there or cannot be had if it needs one, and begins with
+    /// what is retained.
+    async fn subscribe(&mut self, id: PacketId, requests: Vec<Request>, follows: bool) -> Result<(), Leave> {
+        let linked = follows && self.following.begin(self.door).await;
+        let now = self.door.ports.clock.monotonic();
+        for request in self.session.subscribe(id, requests, linked, self.wire.output()) {
+            let retained = match &self.seat.identity {
+                Identity::Device(device) => {
+                    let topic = topic_of(device, Purpose::Config);
+                    let config =
+                        request.filter.matches(&topic).then(|| self.door.ports.configs.config(device));
+                    let message =
+                        |config| Message::own(topic.as_str().into(), native::config(&config).into());
+                    config.flatten().map(|config| (topic.clone(), message(config))).into_iter().collect()
                 }
-                if self.follower.is_none() {
-                    return Err(Leave::RouterGone);
+                Identity::Monitor(_) | Identity::Anonymous => {
+                    self.door.retained.matching(&request.filter, now)
                 }
-            }
-            Some(Noticed::Nothing) => {}
-            None => {
-                self.follower = self.door.links.follow().await;
-                if self.follower.is_none() {
-                    return Err(Leave::RouterGone);
-                }
+            };
+            for (topic, message) in retained {
+                self.session.retained(&request, &topic, message, now, self.wire.output())?;
             }
         }
         Ok(())
     }
+
+    async fn notice(&mut self, notice: Option<Noticed>) -> Result<(), Leave> {
+        if let Some((topic, message)) = self.following.settle(notice, self.door).await? {
+            let now = self.door.ports.clock.monotonic();
+            self.session.forward(&topic, message, now, self.wire.output())?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the place, hands on or keeps what is left, and takes leave of the client.
+    async fn leave(self, reason: Leave) {
+        let Connection { mut session, following, words, mut wire, mut seat, lasting, version, door, .. } =
+            self;
+        session.end();
+        let words = words.filter(|_| reason != Leave::Stopping);
+        let mut left = Left { session, following, words };
+        let is_kept = !lasting.is_zero() && !matches!(reason, Leave::Stopping | Leave::Revoked);
+        if !is_kept {
+            left.say(door).await;
+            drop((left, seat));
+        } else if seat.step_back() {
+            match Arc::clone(&door.waiting).try_acquire_owned() {
+                Ok(place) => {
+                    let door = Arc::clone(door);
+                    tokio::spawn(async move {
+                        keep(left, seat, lasting, door).await;
+                        drop(place);
+                    });
+                }
+                Err(_full) => {
+                    tracing::warn!("too many sessions wait for their clients; one more is not kept");
+                    left.say(door).await;
+                }
+            }
+        } else {
+            left.succeed(&seat, door).await;
+        }
+        door.ports.observer.connections(door.ports.connections.open());
+        if let Some(code) = reason.code() {
+            wire.writer(version).disconnect(code);
+        }
+        wire.farewell().await;
+    }
 }
 
-async fn ended(end: &mut tokio::sync::watch::Receiver<Option<Leave>>) -> Leave {
+pub(crate) async fn ended(end: &mut tokio::sync::watch::Receiver<Option<Leave>>) -> Leave {
     match end.wait_for(Option::is_some).await {
         Ok(reason) => (*reason).unwrap_or(Leave::Closed),
         // Taken out of the register without a word, which only a take-over does after its word.
         Err(_) => Leave::TakenOver,
-    }
-}
-
-async fn next_notice(follower: &mut Option<Follower>) -> Option<Noticed> {
-    match follower {
-        Some(follower) => follower.next().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,11 +1,12 @@
-//! Who is connected: every live connection of every identity.
+//! Who is connected: every live connection of every identity, and every session that waits for its client.
 //!
 //! Promises: a result or command reaches each connection of its device; of two connections with the same
-//! client id within one identity the older one ends; a revoked device is out within a second, also if it
-//! was just being let in; [`Presence`] hears of a device's first connection and its last, in order.
+//! client id within one identity the older one ends, and what it leaves goes to the newer one if that wants it;
+//! a revoked device is out within a second, also if it was just being let in; [`Presence`] hears of a device's
+//! first connection and its last, in order.
 //!
 //! Refuses: losing messages in silence. A connection whose mailbox is full does not take what it is sent,
-//! and is ended.
+//! and is ended. More than [`MOST_OF_ONE`] connections of one device.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -14,25 +15,36 @@ use bytes::Bytes;
 use rollcall_dialects::native;
 use rollcall_dialects::topics::Purpose;
 use rollcall_domain::ids::DeviceId;
-use rollcall_domain::ports::{Command, Downlink, NotConnected, Presence};
-use tokio::sync::{mpsc, watch};
+use rollcall_domain::ports::{Command, DeviceConfig, Downlink, Presence, Told};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::absent::Left;
 use crate::access::Identity;
+use crate::fate::Fate;
 use crate::leave::Leave;
 
 /// Messages for one connection that it has not looked at yet.
 const MAILBOX: usize = 1024;
+/// A terminal has one connection, or a few while it loses and finds the network.
+const MOST_OF_ONE: usize = 8;
 
 /// From the gateway to a device, under one of its own topics.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Note {
     pub(crate) purpose: Purpose,
     pub(crate) payload: Bytes,
+    pub(crate) fate: Option<Fate>,
 }
+
+/// Where what is left of a session is handed to whoever took it over.
+type Heir = Arc<Mutex<Option<oneshot::Sender<Left>>>>;
 
 struct Entry {
     number: u64,
     client_id: String,
+    /// False while the session waits for its client.
+    is_live: bool,
+    heir: Heir,
     notes: mpsc::Sender<Note>,
     end: watch::Sender<Option<Leave>>,
 }
@@ -73,6 +85,18 @@ pub struct Connections {
     stopping: watch::Sender<bool>,
 }
 
+/// Who comes, and what it wants of the session that it may have had.
+pub(crate) struct Entering<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) client_id: &'a str,
+    pub(crate) clean_start: bool,
+    /// From [`Connections::revocations`].
+    pub(crate) revocations: u64,
+}
+
+/// What is left of a session with this client id, once its owner has let go of it.
+pub(crate) type Inheritance = oneshot::Receiver<Left>;
+
 /// Devices were revoked since; the identity has to be checked again.
 #[derive(Debug)]
 pub(crate) struct CheckAgain;
@@ -95,10 +119,9 @@ impl Connections {
 
     pub(crate) fn enter(
         self: &Arc<Self>,
-        identity: &Identity,
-        client_id: &str,
-        revocations: u64,
-    ) -> Result<Seat, CheckAgain> {
+        entering: &Entering<'_>,
+    ) -> Result<(Seat, Option<Inheritance>), CheckAgain> {
+        let Entering { identity, client_id, clean_start, revocations } = *entering;
         let (notes, mailbox) = mpsc::channel(MAILBOX);
         let mut register = self.register();
         if register.revocations != revocations {
@@ -112,32 +135,75 @@ impl Connections {
             if client_id.is_empty() { format!("rollcall-{number}") } else { client_id.to_owned() };
         let group = Arc::clone(register.groups.entry(identity.clone()).or_default());
         let mut entries = write(&group);
-        if let (true, Identity::Device(device)) = (entries.is_empty(), identity) {
+        if let (false, Identity::Device(device)) = (has_live(&entries), identity) {
             self.presence.connected(device);
         }
+        let mut inheritance = None;
         for same in entries.extract_if(.., |entry| entry.client_id == client_id) {
+            if !clean_start {
+                let (heir, left) = oneshot::channel();
+                *lock(&same.heir) = Some(heir);
+                inheritance = Some(left);
+            }
             same.end(Leave::TakenOver);
         }
-        entries.push(Entry { number, client_id: client_id.clone(), notes, end });
+        if matches!(identity, Identity::Device(_)) && entries.len() >= MOST_OF_ONE {
+            entries.remove(0).end(Leave::TooMany);
+        }
+        let heir = Heir::default();
+        entries.push(Entry {
+            number,
+            client_id: client_id.clone(),
+            is_live: true,
+            heir: Arc::clone(&heir),
+            notes,
+            end,
+        });
         drop(entries);
         drop(register);
-        let connections = Arc::clone(self);
-        Ok(Seat { number, client_id, identity: identity.clone(), group, connections, mailbox, ended })
+        let (connections, identity) = (Arc::clone(self), identity.clone());
+        let seat =
+            Seat { number, client_id, identity, is_live: true, heir, group, connections, mailbox, ended };
+        Ok((seat, inheritance))
+    }
+
+    /// The client of this seat is gone. `None` if somebody took its place; then what is left goes to them.
+    fn step_back(&self, seat: &mut Seat) -> Option<()> {
+        let mut register = self.register();
+        let mut entries = write(&seat.group);
+        let own = entries.iter_mut().find(|entry| entry.number == seat.number)?;
+        own.is_live = false;
+        seat.is_live = false;
+        register.open = register.open.saturating_sub(1);
+        if let (false, Identity::Device(device)) = (has_live(&entries), &seat.identity) {
+            self.presence.disconnected(device);
+        }
+        Some(())
     }
 
     fn leave(&self, seat: &Seat) {
         let mut register = self.register();
-        register.open = register.open.saturating_sub(1);
+        register.open = register.open.saturating_sub(usize::from(seat.is_live));
         let mut entries = write(&seat.group);
         let own = entries.extract_if(.., |entry| entry.number == seat.number).count();
         // One that was taken over is no longer in its group, which may not even be its identity's any more.
-        if own > 0 && entries.is_empty() {
+        if own == 0 {
+            return;
+        }
+        if let (true, false, Identity::Device(device)) = (seat.is_live, has_live(&entries), &seat.identity) {
+            self.presence.disconnected(device);
+        }
+        if entries.is_empty() {
             drop(entries);
             register.groups.remove(&seat.identity);
-            if let Identity::Device(device) = &seat.identity {
-                self.presence.disconnected(device);
-            }
         }
+    }
+
+    /// To every connection of the device that is there now.
+    fn tell(&self, device: &DeviceId, note: &Note) {
+        let Some(group) = self.group(device) else { return };
+        let entries = read(&group);
+        entries.iter().filter(|entry| entry.is_live).for_each(|entry| entry.tell(note.clone()));
     }
 
     /// Ends every connection, after what it owes, and lets nobody in any more.
@@ -170,13 +236,14 @@ impl Connections {
 }
 
 impl Downlink for Connections {
-    fn command(&self, device: &DeviceId, command: Command) -> Result<(), NotConnected> {
-        let group = self.group(device).ok_or(NotConnected)?;
-        let note = Note { purpose: Purpose::Command, payload: native::command(&command).into() };
-        let entries = read(&group);
-        entries.iter().for_each(|entry| entry.tell(note.clone()));
-        // The last one may have left since the group was looked up.
-        if entries.is_empty() { Err(NotConnected) } else { Ok(()) }
+    fn command(&self, device: &DeviceId, command: Command, told: Told) {
+        let (payload, fate) = (native::command(&command).into(), Some(Fate::of(told)));
+        self.tell(device, &Note { purpose: Purpose::Command, payload, fate });
+    }
+
+    fn configure(&self, device: &DeviceId, config: &DeviceConfig, told: Told) {
+        let (payload, fate) = (native::config(config).into(), Some(Fate::of(told)));
+        self.tell(device, &Note { purpose: Purpose::Config, payload, fate });
     }
 
     fn revoke(&self, device: &DeviceId) {
@@ -190,9 +257,11 @@ impl Downlink for Connections {
 
 /// One connection's place in the register; dropped, it is given up.
 pub(crate) struct Seat {
-    number: u64,
+    pub(crate) number: u64,
     pub(crate) client_id: String,
     pub(crate) identity: Identity,
+    is_live: bool,
+    heir: Heir,
     group: Group,
     connections: Arc<Connections>,
     pub(crate) mailbox: mpsc::Receiver<Note>,
@@ -200,11 +269,22 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// The client is gone, and its session is to wait for it; false if somebody took its place.
+    pub(crate) fn step_back(&mut self) -> bool {
+        let connections = Arc::clone(&self.connections);
+        connections.step_back(self).is_some()
+    }
+
+    /// Whoever took the place and wants what is left.
+    pub(crate) fn heir(&self) -> Option<oneshot::Sender<Left>> {
+        lock(&self.heir).take()
+    }
+
     /// Tells the other connections of the same identity.
     pub(crate) fn tell_others(&self, purpose: Purpose, payload: &Bytes) {
         let entries = read(&self.group);
         for other in entries.iter().filter(|entry| entry.number != self.number) {
-            other.tell(Note { purpose, payload: payload.clone() });
+            other.tell(Note { purpose, payload: payload.clone(), fate: None });
         }
     }
 }
@@ -213,6 +293,14 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.connections.leave(self);
     }
+}
+
+fn has_live(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| entry.is_live)
+}
+
+fn lock(heir: &Heir) -> MutexGuard<'_, Option<oneshot::Sender<Left>>> {
+    heir.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read(group: &Group) -> std::sync::RwLockReadGuard<'_, Vec<Entry>> {
@@ -226,7 +314,7 @@ fn write(group: &Group) -> std::sync::RwLockWriteGuard<'_, Vec<Entry>> {
 #[cfg(test)]
 mod tests {
     use rollcall_domain::moment::Moment;
-    use rollcall_domain::ports::Heartbeat;
+    use rollcall_domain::ports::{Delivered, Heartbeat};
 
     use super::*;
 
@@ -250,8 +338,13 @@ mod tests {
     }
 
     fn enter(connections: &Arc<Connections>) -> Seat {
-        let revocations = connections.revocations();
-        connections.enter(&Identity::Device(gate()), "same", revocations).unwrap()
+        enter_as(connections, "same")
+    }
+
+    fn enter_as(connections: &Arc<Connections>, client_id: &str) -> Seat {
+        let (identity, revocations) = (&Identity::Device(gate()), connections.revocations());
+        let entering = Entering { identity, client_id, clean_start: true, revocations };
+        connections.enter(&entering).map_err(|_again| ()).unwrap().0
     }
 
     #[test]
@@ -275,10 +368,40 @@ mod tests {
         let connections = Connections::new(Arc::new(Told::default()));
         let seat = enter(&connections);
         for _ in 0..MAILBOX {
-            connections.command(&gate(), Command::Reboot).unwrap();
+            connections.command(&gate(), Command::Reboot, Box::new(drop));
         }
         assert_eq!(*seat.ended.borrow(), None);
-        connections.command(&gate(), Command::Reboot).unwrap();
+        connections.command(&gate(), Command::Reboot, Box::new(drop));
         assert_eq!(*seat.ended.borrow(), Some(Leave::Unresponsive));
+    }
+
+    #[test]
+    fn a_session_that_waits_is_no_connection_and_hears_of_no_command() {
+        let told = Arc::new(Told::default());
+        let connections = Connections::new(told.clone());
+        let mut first = enter_as(&connections, "a");
+        assert!(first.step_back());
+        assert_eq!((connections.open(), told.0.lock().unwrap().as_slice()), (0, ["+", "-"].as_slice()));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        connections.command(&gate(), Command::Reboot, Box::new(move |became| sender.send(became).unwrap()));
+        assert_eq!(receiver.recv().unwrap(), Delivered::NotConnected);
+        let mut second = enter_as(&connections, "a");
+        assert_eq!(*first.ended.borrow(), Some(Leave::TakenOver));
+        assert!(!first.step_back());
+        drop(first);
+        second.tell_others(Purpose::Result, &Bytes::new());
+        assert!(second.mailbox.try_recv().is_err());
+        drop(second);
+        assert_eq!((connections.open(), told.0.lock().unwrap().len()), (0, 4));
+        assert!(connections.register().groups.is_empty());
+    }
+
+    #[test]
+    fn a_device_has_a_few_connections_and_the_oldest_ends_for_one_more() {
+        let connections = Connections::new(Arc::new(Told::default()));
+        let seats: Vec<Seat> =
+            (0..=MOST_OF_ONE).map(|number| enter_as(&connections, &number.to_string())).collect();
+        let ended = seats.iter().filter(|seat| seat.ended.borrow().is_some()).count();
+        assert_eq!((ended, *seats[0].ended.borrow()), (1, Some(Leave::TooMany)));
     }
 }

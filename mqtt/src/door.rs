@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use rollcall_domain::ports::{Clock, ScanIntake};
+use rollcall_dialects::topics::Topic;
+use rollcall_domain::ids::DeviceId;
+use rollcall_domain::ports::{Clock, DeviceConfig, ScanIntake};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,11 +21,21 @@ use crate::connections::Connections;
 use crate::error::MqttError;
 use crate::leave::Leave;
 use crate::links::Links;
+use crate::message::Message;
 use crate::observer::{Observer, Refused, refuse};
+use crate::retained::Retained;
+use crate::rights::Reserved;
+use crate::session::Campus;
 use crate::strangers::Strangers;
+use crate::upload::SUCCESS;
 
 /// Passwords that are checked at once.
 const CHECKS: usize = 4;
+/// Sessions that may wait for their clients.
+const MOST_WAITING: usize = 10_000;
+/// For how long at most.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const QUOTA_EXCEEDED: u8 = 0x97;
 
 /// The limits of the front door.
 #[derive(Debug, Clone)]
@@ -36,6 +48,8 @@ pub struct Settings {
     pub idle: Duration,
     /// In which a device's times without an offset are read.
     pub zone: TimeZone,
+    /// What those who come without a name may not use.
+    pub reserved: Reserved,
 }
 
 /// What the front door needs from other rooms.
@@ -45,6 +59,13 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub observer: Arc<dyn Observer>,
     pub connections: Arc<Connections>,
+    pub configs: Arc<dyn Configs>,
+}
+
+/// What devices are to know of their places.
+pub trait Configs: Send + Sync {
+    /// Called on the threads that serve sockets: must not wait. `None` if there is no such device.
+    fn config(&self, device: &DeviceId) -> Option<DeviceConfig>;
 }
 
 /// Serves connections; cheap to clone.
@@ -57,6 +78,10 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) ports: Ports,
     pub(crate) links: Links,
+    pub(crate) campus: Arc<Campus>,
+    pub(crate) retained: Retained,
+    /// For sessions whose clients are gone.
+    pub(crate) waiting: Arc<Semaphore>,
     strangers: Strangers,
     places: Arc<Semaphore>,
     checks: Arc<Semaphore>,
@@ -68,8 +93,11 @@ impl FrontDoor {
     pub fn new(settings: Settings, ports: Ports) -> Result<Self, MqttError> {
         let links = Links::start().map_err(|source| MqttError::Thread { source })?;
         let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        let waiting = Arc::new(Semaphore::new(MOST_WAITING));
         let (strangers, checks) = (Strangers::default(), Arc::new(Semaphore::new(CHECKS)));
-        let inner = Inner { settings, ports, links, strangers, places, checks };
+        let (zone, reserved) = (settings.zone.clone(), settings.reserved.clone());
+        let (campus, retained) = (Arc::new(Campus { zone, reserved }), Retained::default());
+        let inner = Inner { settings, ports, links, campus, retained, waiting, strangers, places, checks };
         Ok(FrontDoor { inner: Arc::new(inner) })
     }
 
@@ -98,6 +126,21 @@ impl Inner {
             );
         }
         place
+    }
+
+    /// Hands a message to whoever wants it now, and keeps it for those who come later if its publisher wants
+    /// that; gives v5's reason.
+    pub(crate) async fn route(&self, topic: &Topic, message: Message) -> u8 {
+        let is_kept = !message.retain || self.retained.keep(topic, message.clone()).is_ok();
+        if self.links.is_watched() && !self.links.send(topic, &message).await {
+            self.ports.observer.feed_lost();
+        }
+        if is_kept { SUCCESS } else { QUOTA_EXCEEDED }
+    }
+
+    /// For how long a session is kept whose client asked for so many seconds.
+    pub(crate) fn lasting(&self, seconds: u32) -> Duration {
+        Duration::from_secs(seconds.into()).min(LONGEST)
     }
 
     /// Asks who it is, off the threads that serve sockets.

@@ -16,8 +16,10 @@ pub enum Leave {
     Silent,
     #[error("the client sent what is not MQTT: {0}")]
     Malformed(Malformed),
-    #[error("the client answered a message as one of QoS 2, which it was not")]
+    #[error("the client did what the protocol forbids")]
     Protocol,
+    #[error("the client sent more at once than it may")]
+    TooMuchAtOnce,
     #[error("the client did something it may not")]
     NotAuthorized,
     #[error("the client was not let in")]
@@ -32,6 +34,8 @@ pub enum Leave {
     RouterGone,
     #[error("the same client connected again")]
     TakenOver,
+    #[error("the same device has too many connections")]
+    TooMany,
     #[error("its right to connect was withdrawn")]
     Revoked,
     #[error("the gateway is stopping")]
@@ -45,11 +49,13 @@ impl Leave {
             Leave::Asked | Leave::Closed | Leave::NotWelcome | Leave::SlowConnect => None,
             Leave::Malformed(Malformed::TooLarge { .. }) => Some(0x95),
             Leave::Malformed(Malformed::TopicAlias) => Some(0x94),
-            Leave::Unresponsive | Leave::Malformed(Malformed::TooManyFilters { .. }) => Some(0x97),
-            Leave::Malformed(Malformed::SubscriptionId) => Some(0xA1),
+            Leave::Unresponsive | Leave::TooMany | Leave::Malformed(Malformed::TooManyFilters { .. }) => {
+                Some(0x97)
+            }
             Leave::Malformed(_) => Some(0x81),
             Leave::Protocol => Some(0x82),
             Leave::NotAuthorized => Some(0x87),
+            Leave::TooMuchAtOnce => Some(0x93),
             Leave::StorageUnavailable | Leave::RouterGone => Some(0x89),
             Leave::Stopping => Some(0x8B),
             Leave::Silent => Some(0x8D),

@@ -11,6 +11,7 @@
 //! a completion -> `owed` (whose turn it is) -> `session` -> PUBACK, and the result to every connection of
 //! the device in [`Connections`].
 
+mod absent;
 mod access;
 mod answers;
 pub mod codec;
@@ -19,11 +20,15 @@ mod connections;
 mod delivery;
 mod door;
 mod error;
+mod fate;
+mod following;
 mod leave;
 mod links;
 mod listener;
+mod message;
 mod observer;
 mod owed;
+mod retained;
 mod retry;
 mod rights;
 mod session;
@@ -36,8 +41,9 @@ mod wire;
 
 pub use access::{Access, Credentials, Denied, Identity};
 pub use connections::Connections;
-pub use door::{FrontDoor, Ports, Settings};
+pub use door::{Configs, FrontDoor, Ports, Settings};
 pub use error::MqttError;
 pub use leave::Leave;
 pub use listener::Listener;
 pub use observer::{Observer, Refused};
+pub use rights::Reserved;

@@ -3,8 +3,8 @@
 //! Promises: no thread that serves sockets waits for the router; a link's name comes from a bounded pool;
 //! a router that died is replaced when the next link is asked for.
 //!
-//! Refuses: acknowledgements and client packets. The router sees QoS 0 on topics that the gateway wrote,
-//! so none of its panics can be reached by a client: QoS, filters and answers are the session's.
+//! Refuses: acknowledgements and client packets. The router sees QoS 0 on topics that begin as the gateway
+//! wants, so none of its panics can be reached by a client: QoS, filters and answers are the session's.
 //!
 //! One thread does all that blocks (`build`, `publish`, `subscribe`). Links are closed by it alone, after
 //! their receiving half is gone, because `wake` on a link the router dropped panics the router.
@@ -16,13 +16,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use rollcall_dialects::topics::Topic;
 use rumqttd::local::{LinkBuilder, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use rumqttd::{Notification, Router, RouterConfig};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+use crate::message::Message;
 
 /// Connections that may follow at once; also bounds the names the router remembers for ever.
 const SLOTS: usize = 128;
@@ -35,7 +37,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 enum Order {
     Open(oneshot::Sender<LinkRx>, LinkSlot),
-    Publish { topic: String, payload: Bytes },
+    Publish { topic: String, message: Bytes },
 }
 
 struct LinkSlot(oneshot::Receiver<()>);
@@ -58,7 +60,9 @@ pub(crate) struct Follower {
 /// A message from the feed.
 pub(crate) struct Forwarded {
     pub(crate) topic: Topic,
-    pub(crate) payload: Bytes,
+    /// Where it stands among all.
+    pub(crate) place: u64,
+    pub(crate) message: Message,
 }
 
 impl Links {
@@ -89,9 +93,14 @@ impl Links {
         self.followers.load(Ordering::Relaxed) > 0
     }
 
-    /// Shows a message to followers. The feed never holds anything up: false if it is full.
-    pub(crate) fn show(&self, topic: &Topic, payload: Bytes) -> bool {
-        self.orders.try_send(Order::Publish { topic: format!("{PREFIX}{topic}"), payload }).is_ok()
+    /// Shows a message to followers without holding anything up: false if there is no room.
+    pub(crate) fn show(&self, topic: &Topic, message: &Message) -> bool {
+        self.orders.try_send(order(topic, message)).is_ok()
+    }
+
+    /// Shows a message to followers once there is room; false if there will never be.
+    pub(crate) async fn send(&self, topic: &Topic, message: &Message) -> bool {
+        self.orders.send(order(topic, message)).await.is_ok()
     }
 }
 
@@ -99,7 +108,7 @@ impl Follower {
     /// The next message; `None` when the router let go of this link. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<Noticed> {
         match self.receiver.next().await {
-            Ok(Some(Notification::Forward(forward))) => Some(forwarded(forward.publish)),
+            Ok(Some(Notification::Forward(forward))) => Some(forwarded(&forward.publish)),
             Ok(Some(Notification::Unschedule)) => Some(Noticed::Paused),
             Ok(_) => Some(Noticed::Nothing),
             Err(_) => None,
@@ -112,12 +121,20 @@ impl Follower {
     }
 }
 
-fn forwarded(publish: rumqttd::protocol::Publish) -> Noticed {
-    let name = std::str::from_utf8(&publish.topic).ok().and_then(|name| name.strip_prefix(PREFIX));
-    match name.and_then(|name| Topic::parse(name).ok()) {
-        Some(topic) => Noticed::Message(Forwarded { topic, payload: publish.payload }),
-        None => Noticed::Nothing,
-    }
+fn order(topic: &Topic, message: &Message) -> Order {
+    Order::Publish { topic: format!("{PREFIX}{topic}"), message: message.pack() }
+}
+
+fn forwarded(publish: &rumqttd::protocol::Publish) -> Noticed {
+    unpacked(publish).map_or(Noticed::Nothing, Noticed::Message)
+}
+
+fn unpacked(publish: &rumqttd::protocol::Publish) -> Option<Forwarded> {
+    let name = std::str::from_utf8(&publish.topic).ok()?.strip_prefix(PREFIX)?;
+    let (topic, mut packed) = (Topic::parse(name).ok()?, publish.payload.clone());
+    let place = packed.try_get_u64().ok()?;
+    let message = Message::unpack(&topic, packed)?;
+    Some(Forwarded { topic, place, message })
 }
 
 impl Drop for Follower {
@@ -154,19 +171,21 @@ struct Worker {
     feed: Option<LinkTx>,
     free: VecDeque<String>,
     open: Vec<Open>,
+    /// How many messages were published, over all routers.
+    published: u64,
 }
 
 impl Worker {
     fn new() -> Self {
         let free = (0..SLOTS).map(|number| format!("slot-{number}")).collect();
-        Worker { connect: spawn_router(), feed: None, free, open: Vec::new() }
+        Worker { connect: spawn_router(), feed: None, free, open: Vec::new(), published: 0 }
     }
 
     fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         while let Some(order) = inbox.blocking_recv() {
             match order {
                 Order::Open(reply, slot) => self.open(reply, slot),
-                Order::Publish { topic, payload } => self.publish(&topic, &payload),
+                Order::Publish { topic, message } => self.publish(&topic, &message),
             }
         }
     }
@@ -197,8 +216,13 @@ impl Worker {
         })
     }
 
-    fn publish(&mut self, topic: &str, payload: &Bytes) {
+    fn publish(&mut self, topic: &str, message: &Bytes) {
         self.close_abandoned();
+        self.published += 1;
+        let mut payload = BytesMut::with_capacity(8 + message.len());
+        payload.put_u64(self.published);
+        payload.put_slice(message);
+        let payload = payload.freeze();
         if self.feed.is_none() {
             self.feed = self.build("feed").map(|(link, _)| link).ok();
         }

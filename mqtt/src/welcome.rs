@@ -10,20 +10,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rollcall_dialects::topics::Purpose;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
+use crate::absent::Left;
 use crate::access::{Credentials, Denied, Identity};
 use crate::codec::{self, Connect, ConnectError, Offer, Password, Refusal, Version};
-use crate::connections::Seat;
+use crate::connections::{Entering, Inheritance, Seat};
 use crate::door::Inner;
 use crate::leave::Leave;
 use crate::observer::Refused;
 use crate::owed::WINDOW;
-use crate::rights;
+use crate::rights::{self, Publishing};
 use crate::wire::Wire;
 
 /// Bytes a client may send before it is known.
 const STRANGER_LIMIT: usize = 64 * 1024;
+
+/// How long the connection before gets to hand over what is left.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// A client that was let in.
+pub(crate) struct Welcomed {
+    pub(crate) connect: Connect,
+    pub(crate) seat: Seat,
+    /// Of its session, if it had one and wants it.
+    pub(crate) left: Option<Left>,
+    /// How long its session is kept after it left.
+    pub(crate) lasting: Duration,
+}
 
 /// A refusal: what it is called, how it is answered, and what the log says.
 struct No(Refused, Option<(Version, Refusal)>, String);
@@ -33,7 +49,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
     wire: &mut Wire<S>,
     peer: &str,
     door: &Arc<Inner>,
-) -> Result<(Connect, Seat), Leave> {
+) -> Result<Welcomed, Leave> {
     let frame = loop {
         match wire.frame(STRANGER_LIMIT) {
             Ok(Some(frame)) => break frame,
@@ -46,9 +62,14 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
         }
     };
     match admit(frame, door).await {
-        Ok((connect, seat)) => {
-            open(&connect, &seat, wire, door);
-            Ok((connect, seat))
+        Ok((mut connect, seat, inheritance)) => {
+            // The secret is needed no longer.
+            connect.password = None;
+            let left = inherited(inheritance).await;
+            let lasting = door.lasting(connect.session_expiry_seconds);
+            let welcomed = Welcomed { connect, seat, left, lasting };
+            open(&welcomed, wire, door);
+            Ok(welcomed)
         }
         Err(No(what, answer, detail)) => {
             door.refuse_stranger(what, peer, detail);
@@ -60,7 +81,11 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
     }
 }
 
-async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat), No> {
+async fn inherited(inheritance: Option<Inheritance>) -> Option<Left> {
+    timeout(HANDOVER, inheritance?).await.ok()?.ok()
+}
+
+async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat, Option<Inheritance>), No> {
     let connect = codec::connect(frame).map_err(unreadable)?;
     let version = connect.version;
     let no = |what, refusal, detail: &str| No(what, Some((version, refusal)), detail.to_owned());
@@ -83,12 +108,14 @@ async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat)
             Err(Denied::NotAllowed) => return Err(no(Refused::NotAllowed, Refusal::NotAuthorized, &name)),
             Err(Denied::Unavailable) => return Err(no(Refused::Unavailable, Refusal::Unavailable, &name)),
         };
-        if !may_leave(&connect, &identity) {
+        if !may_leave(&connect, &identity, door) {
             let detail = format!("{name} with a will on a foreign topic");
             return Err(no(Refused::Publish, Refusal::NotAuthorized, &detail));
         }
-        if let Ok(seat) = door.ports.connections.enter(&identity, &connect.client_id, revocations) {
-            return Ok((connect, seat));
+        let (client_id, clean_start) = (connect.client_id.as_str(), connect.clean_start);
+        let entering = Entering { identity: &identity, client_id, clean_start, revocations };
+        if let Ok((seat, inheritance)) = door.ports.connections.enter(&entering) {
+            return Ok((connect, seat, inheritance));
         }
     }
 }
@@ -105,24 +132,34 @@ fn unreadable(error: ConnectError) -> No {
 }
 
 /// Whether the will, if there is one, goes where the client may publish.
-fn may_leave(connect: &Connect, identity: &Identity) -> bool {
-    connect.will.as_ref().is_none_or(|will| rights::publishing(identity, &will.topic).is_some())
+fn may_leave(connect: &Connect, identity: &Identity, door: &Inner) -> bool {
+    connect.will.as_ref().is_none_or(|will| {
+        let publishing = rights::publishing(identity, &will.topic, &door.settings.reserved);
+        matches!(publishing, Publishing::Up(Purpose::Status) | Publishing::Routed)
+    })
 }
 
-fn open<S: AsyncRead + AsyncWrite>(connect: &Connect, seat: &Seat, wire: &mut Wire<S>, door: &Inner) {
+fn open<S: AsyncRead + AsyncWrite>(welcomed: &Welcomed, wire: &mut Wire<S>, door: &Inner) {
+    let Welcomed { connect, seat, left, lasting } = welcomed;
+    let asked = Duration::from_secs(connect.session_expiry_seconds.into());
     let idle = u16::try_from(door.settings.idle.as_secs()).unwrap_or(u16::MAX);
     wire.writer(connect.version).welcome(&Offer {
         receive_maximum: u16::try_from(WINDOW).unwrap_or(u16::MAX),
         maximum_packet_size: door.settings.max_packet_bytes,
-        keep_alive_seconds: (connect.keep_alive_seconds == 0).then_some(idle),
+        keep_alive_seconds: (!(1..=idle).contains(&connect.keep_alive_seconds)).then_some(idle),
         client_id: connect.client_id.is_empty().then_some(seat.client_id.as_str()),
+        session_expiry_seconds: (*lasting < asked)
+            .then(|| u32::try_from(lasting.as_secs()).unwrap_or(u32::MAX)),
+        session_present: left.is_some(),
     });
 }
 
-/// The keep-alive that holds: the client's, or ours if it has none.
+/// The keep-alive that holds: the client's, or ours if it has none; no longer than ours if it can be told so.
 pub(crate) fn keep_alive(connect: &Connect, idle: Duration) -> Duration {
-    match connect.keep_alive_seconds {
-        0 => idle,
-        seconds => Duration::from_secs(u64::from(seconds)),
+    let asked = Duration::from_secs(connect.keep_alive_seconds.into());
+    match connect.version {
+        _ if asked.is_zero() => idle,
+        Version::V311 => asked,
+        Version::V5 => asked.min(idle),
     }
 }

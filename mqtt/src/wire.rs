@@ -111,11 +111,15 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         }
     }
 
-    /// Gives the client some time to take the last bytes, and closes.
+    /// Gives the client some time to take the last bytes, and closes. What it still sends is read meanwhile: a
+    /// socket that is closed over unread bytes takes back what it had sent.
     pub(crate) async fn farewell(mut self) {
         let last = async {
             self.write.write_all(&self.output).await?;
-            self.write.shutdown().await
+            self.write.shutdown().await?;
+            let mut unread = [0; 1024];
+            while !self.ended && self.read.read(&mut unread).await? > 0 {}
+            Ok::<(), io::Error>(())
         };
         if !matches!(timeout(FAREWELL, last).await, Ok(Ok(()))) {
             tracing::debug!("the client left before its last answer");
@@ -186,6 +190,24 @@ mod tests {
         let mut got = [0; 2];
         timeout(Duration::from_secs(10), near.read_exact(&mut got)).await.unwrap().unwrap();
         assert_eq!(got, [0xD0, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_on_sending_still_gets_the_last_word() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut near = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut wire = Wire::new(listener.accept().await.unwrap().0);
+        near.write_all(&[0xC0; 5_000]).await.unwrap();
+        wire.writer(Version::V5).disconnect(0x93);
+        let sending = async {
+            near.write_all(&[0xC0; 5_000]).await.unwrap();
+            let mut got = Vec::new();
+            near.read_to_end(&mut got).await.unwrap();
+            drop(near);
+            got
+        };
+        let (got, ()) = tokio::join!(sending, wire.farewell());
+        assert_eq!(got, [0xE0, 1, 0x93]);
     }
 
     #[tokio::test]

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use bytes::BytesMut;
-use rollcall_mqtt::codec::{self, Connect, ConnectError, Malformed, Packet, QoS, Receipt, Version};
+use rollcall_dialects::topics::Topic;
+use rollcall_mqtt::codec::{
+    self, ALIASES, Connect, ConnectError, Malformed, Named, Packet, QoS, Receipt, Retained, Version,
+};
 
 use Version::{V5, V311};
 
@@ -19,6 +22,10 @@ fn framed(first: u8, body: &[u8]) -> BytesMut {
 
 fn read(version: Version, first: u8, body: &[u8]) -> Result<Packet, Malformed> {
     codec::packet(version, codec::next_frame(&mut framed(first, body), LIMIT).unwrap().unwrap())
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::parse(name).unwrap()
 }
 
 fn connect(body: &[u8]) -> Result<Connect, ConnectError> {
@@ -106,7 +113,7 @@ fn a_connect_that_contradicts_itself_is_malformed() {
 #[test]
 fn a_publish_is_read_with_its_qos_and_marks() {
     let Packet::Publish(publish) = read(V311, 0x3B, b"\0\x03a/b\0\x07hello").unwrap() else { panic!() };
-    assert_eq!((publish.topic.as_str(), publish.payload.as_ref()), ("a/b", &b"hello"[..]));
+    assert_eq!((publish.topic, publish.payload.as_ref()), (Named::Whole(topic("a/b")), &b"hello"[..]));
     assert!(publish.duplicate && publish.retain);
     assert!(matches!(publish.receipt, Receipt::Ack(id) if id.get() == 7));
     let Packet::Publish(second) = read(V311, 0x34, b"\0\x03a/b\0\x07").unwrap() else { panic!() };
@@ -178,10 +185,50 @@ fn a_property_stands_once_where_it_belongs_and_makes_sense() {
 }
 
 #[test]
-fn what_is_not_offered_is_named() {
-    assert_eq!(read(V5, 0x30, b"\0\0\x03\x23\0\x01"), Err(Malformed::TopicAlias));
-    assert_eq!(read(V5, 0x30, b"\0\x01a\x03\x23\0\x01"), Err(Malformed::TopicAlias));
-    assert_eq!(read(V5, 0x82, b"\0\x07\x02\x0B\x05\0\x03a/b\x01"), Err(Malformed::SubscriptionId));
+fn an_alias_stands_beside_a_topic_or_in_its_place_and_is_one_that_is_offered() {
+    let named = |body: &[u8]| {
+        read(V5, 0x30, body).map(|packet| match packet {
+            Packet::Publish(publish) => publish.topic,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(named(b"\0\0\x03\x23\0\x01"), Ok(Named::Alias(1)));
+    assert_eq!(named(b"\0\x01a\x03\x23\0\x10"), Ok(Named::Both(topic("a"), ALIASES)));
+    for alias in [b"\0\x01a\x03\x23\0\0", b"\0\x01a\x03\x23\0\x11"] {
+        assert_eq!(named(alias), Err(Malformed::TopicAlias));
+    }
+    assert_eq!(named(b"\0\0\0"), Err(Malformed::Topic), "nothing stands for it");
+}
+
+#[test]
+fn what_is_passed_on_with_a_message_is_kept_in_its_order_and_nothing_else_is() {
+    let passed = b"\x26\0\x01b\0\x01c\x01\x01\x26\0\x01a\0\x01b";
+    let properties = [b"\x02\0\0\0\x09".as_slice(), passed, b"\x23\0\x01"].concat();
+    let length = u8::try_from(properties.len()).unwrap();
+    let body = [b"\0\x01a".as_slice(), &[length], &properties, b"hello"].concat();
+    let Packet::Publish(publish) = read(V5, 0x30, &body).unwrap() else { panic!() };
+    assert_eq!((publish.expiry_seconds, publish.payload.as_ref()), (Some(9), &b"hello"[..]));
+    assert_eq!(publish.passed.0.as_ref(), passed);
+}
+
+#[test]
+fn a_subscription_is_read_with_all_that_it_asks_for() {
+    let body = b"\0\x07\x03\x0B\xC8\x01\0\x03a/b\x2E";
+    let Packet::Subscribe { requests, .. } = read(V5, 0x82, body).unwrap() else { panic!() };
+    let [request] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!((request.qos, request.id), (QoS::ExactlyOnce, Some(200)));
+    assert_eq!((request.not_own, request.as_published), (true, true));
+    assert_eq!(request.retained, Retained::Never);
+}
+
+#[test]
+fn a_goodbye_tells_whether_the_will_is_wanted_and_how_long_the_session() {
+    let goodbye = |version, body: &[u8]| read(version, 0xE0, body).unwrap();
+    let plain = Packet::Disconnect { with_will: false, session_expiry_seconds: None };
+    assert_eq!(goodbye(V311, b""), plain);
+    assert_eq!(goodbye(V5, b""), plain);
+    let more = Packet::Disconnect { with_will: true, session_expiry_seconds: Some(5) };
+    assert_eq!(goodbye(V5, b"\x04\x05\x11\0\0\0\x05"), more);
 }
 
 #[test]

@@ -107,13 +107,13 @@ pub(super) const KEYS: &[Key] = &[
         Flag,
         is("false"),
         "For tests of the broker alone: strangers may publish and subscribe outside rollcall/ and\nthe dialects' topics, never send scans. Leave it off on a campus.",
-    ).not_built(),
+    ),
     key(
         "mqtt.denied_filters",
         List(Form::Filter),
         is("[]"),
         "Topic filters that anonymous clients may not subscribe to.",
-    ).not_built(),
+    ),
     key(
         "mqtt.max_connections",
         whole(1, 1_000_000),

@@ -64,13 +64,39 @@ pub enum Command {
     Reboot,
 }
 
-/// The device is not connected; a command is for now and is not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotConnected;
+/// What became of a message to a device, from worst to best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delivered {
+    NotConnected,
+    /// It is connected, and did not ask for such messages.
+    NotListening,
+    /// It went out, and the connection ended before the device acknowledged it.
+    Lost,
+    /// It went out to a device that asked not to be made to acknowledge.
+    Sent,
+    Acknowledged,
+}
+
+/// Told exactly once.
+pub type Told = Box<dyn FnOnce(Delivered) + Send>;
+
+/// What a device is to know of its place, whenever it asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceConfig {
+    pub name: String,
+    pub room: Option<String>,
+    /// In which it shows times, by its IANA name.
+    pub timezone: String,
+    /// Readings below it count for nothing; 0 to 1000.
+    pub min_quality_milli: u16,
+}
 
 /// The way to devices.
 pub trait Downlink: Send + Sync {
-    fn command(&self, device: &DeviceId, command: Command) -> Result<(), NotConnected>;
+    /// A command is for now, and is not kept for a device that is not there.
+    fn command(&self, device: &DeviceId, command: Command, told: Told);
+    /// Tells a device its configuration again, since it changed.
+    fn configure(&self, device: &DeviceId, config: &DeviceConfig, told: Told);
     /// Closes the live connection within a second; the next sign-in is judged anew.
     fn revoke(&self, device: &DeviceId);
 }

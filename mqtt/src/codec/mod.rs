@@ -20,7 +20,7 @@ use rollcall_dialects::topics::{Filter, Topic};
 use thiserror::Error;
 
 pub use read::{connect, packet};
-pub use write::{Offer, Refusal, Writer};
+pub use write::{Offer, Outgoing, Refusal, Writer};
 
 /// Why bytes are not MQTT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -53,11 +53,12 @@ pub enum Malformed {
     Empty,
     #[error("the packet names more than {most} topic filters")]
     TooManyFilters { most: usize },
-    #[error("the packet uses a topic alias; none are offered here")]
+    #[error("the topic alias is 0, beyond the {ALIASES} offered here, or stands for no topic yet")]
     TopicAlias,
-    #[error("the packet gives its subscription an id; none are offered here")]
-    SubscriptionId,
 }
+
+/// Topic aliases a client may have.
+pub const ALIASES: u16 = 16;
 
 /// Why the first packet does not open a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -139,8 +140,11 @@ pub struct Connect {
     pub will: Option<Will>,
     /// How many QoS 1 and 2 messages the client takes at once; 65,535 unless it said less.
     pub receive_maximum: u16,
+    /// How long its session is to be kept after it left; v3.1.1 says for ever or not at all.
     pub session_expiry_seconds: u32,
     pub maximum_packet_size: Option<u32>,
+    /// How many topic aliases the client takes.
+    pub topic_aliases: u16,
     /// v5 extended authentication, which the front door does not offer.
     pub asks_extended_authentication: bool,
 }
@@ -153,7 +157,14 @@ pub struct Will {
     pub qos: QoS,
     pub retain: bool,
     pub delay_seconds: u32,
+    pub expiry_seconds: Option<u32>,
+    pub passed: Passed,
 }
+
+/// The v5 properties of a message that are passed on as they came: what the payload is, where an answer is to
+/// go, and what users add.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Passed(pub Bytes);
 
 /// How a message wants to be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,11 +187,22 @@ impl Receipt {
 /// A message on its way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    pub topic: Topic,
+    pub topic: Named,
     pub payload: Bytes,
     pub receipt: Receipt,
     pub duplicate: bool,
     pub retain: bool,
+    pub expiry_seconds: Option<u32>,
+    pub passed: Passed,
+}
+
+/// How a client names the topic of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    Whole(Topic),
+    /// And the alias stands for it from now on.
+    Both(Topic, u16),
+    Alias(u16),
 }
 
 /// One line of a SUBSCRIBE.
@@ -188,20 +210,36 @@ pub struct Publish {
 pub struct Request {
     pub filter: Filter,
     pub qos: QoS,
+    /// Not what this client publishes itself.
+    pub not_own: bool,
+    /// With the mark of being retained that it was published with.
+    pub as_published: bool,
+    pub retained: Retained,
+    /// What the client calls this subscription.
+    pub id: Option<u32>,
+}
+
+/// Whether a subscription begins with what is retained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retained {
+    Always,
+    /// Unless the client has this subscription already.
+    IfNew,
+    Never,
 }
 
 /// A packet from a client after CONNECT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
     Publish(Publish),
-    PubAck(PacketId),
-    PubRec(PacketId),
-    PubRel(PacketId),
-    PubComp(PacketId),
+    PubAck { id: PacketId, reason: u8 },
+    PubRec { id: PacketId, reason: u8 },
+    PubRel { id: PacketId, reason: u8 },
+    PubComp { id: PacketId, reason: u8 },
     Subscribe { id: PacketId, requests: Vec<Request> },
     Unsubscribe { id: PacketId, filters: Vec<Filter> },
     PingReq,
-    Disconnect { with_will: bool },
+    Disconnect { with_will: bool, session_expiry_seconds: Option<u32> },
 }
 
 /// One packet's bytes: its first byte, and what follows the length.

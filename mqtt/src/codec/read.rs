@@ -3,16 +3,16 @@
 //! Promises: every byte of the frame is accounted for; reserved bits and empty lists are refused as the
 //! standard asks.
 //!
-//! Refuses: topic aliases and subscription ids (the front door offers none, so a client that uses one is in
-//! error), and lists of filters beyond [`MOST_FILTERS`], each of which would be an answer and a log line.
+//! Refuses: topic aliases beyond those that are offered, and lists of filters beyond [`MOST_FILTERS`], each of
+//! which would be an answer and a log line.
 
 use bytes::{Buf, Bytes, TryGetError};
 use rollcall_dialects::topics::{Filter, Topic};
 
 use super::properties::{self, Properties};
 use super::{
-    Connect, ConnectError, Frame, Malformed, Packet, PacketId, Password, Publish, QoS, Receipt, Request,
-    Version, Will,
+    Connect, ConnectError, Frame, Malformed, Named, Packet, PacketId, Password, Publish, QoS, Receipt,
+    Request, Retained, Version, Will,
 };
 
 /// The most filters in one packet.
@@ -62,8 +62,13 @@ fn connect_fields(version: Version, reader: &mut Reader) -> Result<Connect, Malf
         password,
         will,
         receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
-        session_expiry_seconds: properties.session_expiry_seconds.unwrap_or(0),
+        session_expiry_seconds: match version {
+            Version::V5 => properties.session_expiry_seconds.unwrap_or(0),
+            Version::V311 if flags & 0b10 != 0 => 0,
+            Version::V311 => u32::MAX,
+        },
         maximum_packet_size: properties.maximum_packet_size,
+        topic_aliases: properties.topic_aliases.unwrap_or(0),
         asks_extended_authentication: properties.authentication_method,
     })
 }
@@ -80,6 +85,8 @@ fn connect_will(version: Version, flags: u8, reader: &mut Reader) -> Result<Opti
         qos,
         retain: flags & 0b0010_0000 != 0,
         delay_seconds: properties.will_delay_seconds.unwrap_or(0),
+        expiry_seconds: properties.message_expiry_seconds,
+        passed: properties.passed,
     }))
 }
 
@@ -92,10 +99,10 @@ pub fn packet(version: Version, frame: Frame) -> Result<Packet, Malformed> {
     let reader = Reader(body);
     match first >> 4 {
         3 => publish(version, first, reader).map(Packet::Publish),
-        4 => acknowledgement(version, first, 0, reader).map(Packet::PubAck),
-        5 => acknowledgement(version, first, 0, reader).map(Packet::PubRec),
-        6 => acknowledgement(version, first, 0b10, reader).map(Packet::PubRel),
-        7 => acknowledgement(version, first, 0, reader).map(Packet::PubComp),
+        4 => acknowledgement(version, first, 0, reader).map(|(id, reason)| Packet::PubAck { id, reason }),
+        5 => acknowledgement(version, first, 0, reader).map(|(id, reason)| Packet::PubRec { id, reason }),
+        6 => acknowledgement(version, first, 0b10, reader).map(|(id, reason)| Packet::PubRel { id, reason }),
+        7 => acknowledgement(version, first, 0, reader).map(|(id, reason)| Packet::PubComp { id, reason }),
         8 => subscribe(version, first, reader),
         10 => unsubscribe(version, first, reader),
         12 => {
@@ -119,12 +126,15 @@ fn publish(version: Version, first: u8, mut reader: Reader) -> Result<Publish, M
     if duplicate && receipt == Receipt::None {
         return Err(Malformed::Flags(first));
     }
-    // Looked at before the topic, which an alias stands in for and so may be empty.
-    if reader.properties(version, properties::PUBLISH)?.topic_alias {
-        return Err(Malformed::TopicAlias);
-    }
-    let topic = as_topic(&topic)?;
-    Ok(Publish { topic, payload: reader.0, receipt, duplicate, retain: first & 1 != 0 })
+    let properties = reader.properties(version, properties::PUBLISH)?;
+    let topic = match properties.topic_alias {
+        Some(alias) if topic.is_empty() => Named::Alias(alias),
+        Some(alias) => Named::Both(as_topic(&topic)?, alias),
+        None => Named::Whole(as_topic(&topic)?),
+    };
+    let (expiry_seconds, passed) = (properties.message_expiry_seconds, properties.passed);
+    let retain = first & 1 != 0;
+    Ok(Publish { topic, payload: reader.0, receipt, duplicate, retain, expiry_seconds, passed })
 }
 
 fn acknowledgement(
@@ -132,25 +142,23 @@ fn acknowledgement(
     first: u8,
     flags: u8,
     mut reader: Reader,
-) -> Result<PacketId, Malformed> {
+) -> Result<(PacketId, u8), Malformed> {
     flags_are(first, flags)?;
-    let id = reader.packet_id()?;
+    let (id, mut reason) = (reader.packet_id()?, 0);
     if version == Version::V5 && !reader.is_empty() {
-        reader.byte()?;
+        reason = reader.byte()?;
         if !reader.is_empty() {
             Properties::read(&mut reader, properties::ACK)?;
         }
     }
     reader.end()?;
-    Ok(id)
+    Ok((id, reason))
 }
 
 fn subscribe(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
     flags_are(first, 0b10)?;
     let id = reader.packet_id()?;
-    if reader.properties(version, properties::SUBSCRIBE)?.subscription_id {
-        return Err(Malformed::SubscriptionId);
-    }
+    let subscription = reader.properties(version, properties::SUBSCRIBE)?.subscription_id;
     let mut requests = Vec::new();
     while !reader.is_empty() {
         one_more(requests.len())?;
@@ -160,7 +168,18 @@ fn subscribe(version: Version, first: u8, mut reader: Reader) -> Result<Packet, 
         if options & reserved != 0 || options >> 4 & 0b11 == 0b11 {
             return Err(Malformed::Flags(options));
         }
-        requests.push(Request { filter, qos: QoS::from_bits(options & 0b11)? });
+        requests.push(Request {
+            filter,
+            qos: QoS::from_bits(options & 0b11)?,
+            not_own: options & 0b100 != 0,
+            as_published: options & 0b1000 != 0,
+            retained: match options >> 4 {
+                0 => Retained::Always,
+                1 => Retained::IfNew,
+                _ => Retained::Never,
+            },
+            id: subscription,
+        });
     }
     if requests.is_empty() { Err(Malformed::Empty) } else { Ok(Packet::Subscribe { id, requests }) }
 }
@@ -183,15 +202,16 @@ fn one_more(filters: usize) -> Result<(), Malformed> {
 
 fn disconnect(version: Version, first: u8, mut reader: Reader) -> Result<Packet, Malformed> {
     flags_are(first, 0)?;
-    let mut reason = 0;
+    let (mut reason, mut session_expiry_seconds) = (0, None);
     if version == Version::V5 && !reader.is_empty() {
         reason = reader.byte()?;
         if !reader.is_empty() {
-            Properties::read(&mut reader, properties::DISCONNECT)?;
+            let properties = Properties::read(&mut reader, properties::DISCONNECT)?;
+            session_expiry_seconds = properties.session_expiry_seconds;
         }
     }
     reader.end()?;
-    Ok(Packet::Disconnect { with_will: reason != 0 })
+    Ok(Packet::Disconnect { with_will: reason != 0, session_expiry_seconds })
 }
 
 fn flags_are(first: u8, wanted: u8) -> Result<(), Malformed> {
@@ -202,6 +222,11 @@ fn flags_are(first: u8, wanted: u8) -> Result<(), Malformed> {
 pub(super) struct Reader(Bytes);
 
 impl Reader {
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> Bytes {
+        self.0.clone()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -222,11 +247,11 @@ impl Reader {
         Ok(self.0.try_get_u32()?)
     }
 
-    pub(super) fn variable(&mut self) -> Result<usize, Malformed> {
+    pub(super) fn variable(&mut self) -> Result<u32, Malformed> {
         let mut value = 0;
         for index in 0..4 {
             let byte = self.byte()?;
-            value |= usize::from(byte & 0x7F) << (7 * index);
+            value |= u32::from(byte & 0x7F) << (7 * index);
             if byte & 0x80 == 0 {
                 return Ok(value);
             }

@@ -7,7 +7,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{PacketId, QoS, Version};
+use super::{ALIASES, PacketId, Passed, Receipt, Version};
 
 /// Why a connection is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,30 @@ pub struct Offer<'a> {
     pub keep_alive_seconds: Option<u16>,
     /// The name the client goes by, if it brought none.
     pub client_id: Option<&'a str>,
+    /// For how long its session is kept, if that is less than it asked for.
+    pub session_expiry_seconds: Option<u32>,
+    /// Whether a session was found that goes on.
+    pub session_present: bool,
 }
 
-/// No session outlives its connection; no subscription identifiers; no shared subscriptions.
-const NOT_OFFERED: &[u8] = &[0x11, 0, 0, 0, 0, 0x29, 0, 0x2A, 0];
+/// A message on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// Empty where the alias stands for it.
+    pub topic: &'a str,
+    pub alias: Option<u16>,
+    pub payload: &'a [u8],
+    pub receipt: Receipt,
+    pub duplicate: bool,
+    pub retain: bool,
+    /// The client's subscriptions that this is for, as it calls them.
+    pub subscriptions: &'a [u32],
+    pub expiry_seconds: Option<u32>,
+    pub passed: &'a Passed,
+}
+
+/// No shared subscriptions.
+const NOT_OFFERED: &[u8] = &[0x2A, 0];
 
 /// The longest body the length field can express.
 const LONGEST: usize = 268_435_455;
@@ -60,10 +80,17 @@ pub struct Writer<'a> {
 impl Writer<'_> {
     /// CONNACK for a connection that is open. v5 is told what this server offers.
     pub fn welcome(&mut self, offer: &Offer<'_>) {
+        let present = u8::from(offer.session_present);
         if self.version == Version::V311 {
-            return self.out.put_slice(&[0x20, 2, 0, 0]);
+            return self.out.put_slice(&[0x20, 2, present, 0]);
         }
         let mut properties = BytesMut::new();
+        if let Some(seconds) = offer.session_expiry_seconds {
+            properties.put_u8(0x11);
+            properties.put_u32(seconds);
+        }
+        properties.put_u8(0x22);
+        properties.put_u16(ALIASES);
         properties.put_u8(0x21);
         properties.put_u16(offer.receive_maximum);
         properties.put_u8(0x27);
@@ -83,7 +110,7 @@ impl Writer<'_> {
         put_length(&mut block, properties.len());
         self.out.put_u8(0x20);
         put_length(self.out, 2 + block.len() + properties.len());
-        self.out.put_slice(&[0, 0]);
+        self.out.put_slice(&[present, 0]);
         self.out.put_slice(&block);
         self.out.put_slice(&properties);
     }
@@ -105,8 +132,12 @@ impl Writer<'_> {
         self.acknowledge(0x50, id, reason);
     }
 
-    pub fn pubcomp(&mut self, id: PacketId) {
-        self.acknowledge(0x70, id, 0);
+    pub fn pubrel(&mut self, id: PacketId, reason: u8) {
+        self.acknowledge(0x62, id, reason);
+    }
+
+    pub fn pubcomp(&mut self, id: PacketId, reason: u8) {
+        self.acknowledge(0x70, id, reason);
     }
 
     fn acknowledge(&mut self, first: u8, id: PacketId, reason: u8) {
@@ -146,27 +177,64 @@ impl Writer<'_> {
         self.out.put_slice(codes);
     }
 
-    /// PUBLISH; with an id it is QoS 1, without one QoS 0. False if it cannot be expressed.
+    /// False if it cannot be expressed.
     #[must_use]
-    pub fn publish(&mut self, topic: &str, payload: &[u8], id: Option<PacketId>, retain: bool) -> bool {
-        let blank = usize::from(self.version == Version::V5);
-        let body = 2 + topic.len() + id.map_or(0, |_| 2) + blank + payload.len();
-        let Ok(topic_length) = u16::try_from(topic.len()) else { return false };
+    pub fn publish(&mut self, message: &Outgoing<'_>) -> bool {
+        let properties = (self.version == Version::V5).then(|| message.properties());
+        let id = match message.receipt {
+            Receipt::None => None,
+            Receipt::Ack(id) | Receipt::Rec(id) => Some(id),
+        };
+        let block = properties.as_ref().map_or(0, |block| length_of(block.len()) + block.len());
+        let body = 2 + message.topic.len() + id.map_or(0, |_| 2) + block + message.payload.len();
+        let Ok(topic_length) = u16::try_from(message.topic.len()) else { return false };
         if body > LONGEST {
             return false;
         }
-        let qos = if id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let flags = u8::from(message.duplicate) << 3 | message.receipt.qos().bits() << 1;
         self.out.reserve(body + 5);
-        self.out.put_u8(0x30 | qos.bits() << 1 | u8::from(retain));
+        self.out.put_u8(0x30 | flags | u8::from(message.retain));
         put_length(self.out, body);
         self.out.put_u16(topic_length);
-        self.out.put_slice(topic.as_bytes());
+        self.out.put_slice(message.topic.as_bytes());
         if let Some(id) = id {
             self.out.put_u16(id.get());
         }
-        self.out.put_bytes(0, blank);
-        self.out.put_slice(payload);
+        if let Some(properties) = properties {
+            put_length(self.out, properties.len());
+            self.out.put_slice(&properties);
+        }
+        self.out.put_slice(message.payload);
         true
+    }
+}
+
+impl Outgoing<'_> {
+    fn properties(&self) -> BytesMut {
+        let mut block = BytesMut::new();
+        if let Some(seconds) = self.expiry_seconds {
+            block.put_u8(0x02);
+            block.put_u32(seconds);
+        }
+        if let Some(alias) = self.alias {
+            block.put_u8(0x23);
+            block.put_u16(alias);
+        }
+        for id in self.subscriptions {
+            block.put_u8(0x0B);
+            put_length(&mut block, usize::try_from(*id).unwrap_or_default());
+        }
+        block.put_slice(&self.passed.0);
+        block
+    }
+}
+
+fn length_of(value: usize) -> usize {
+    match value {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        _ => 4,
     }
 }
 

@@ -6,7 +6,13 @@ use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::Outcome;
 
 use super::*;
-use crate::codec::QoS;
+use crate::codec::{Passed, QoS, Retained};
+
+const NOW: Duration = Duration::ZERO;
+
+fn id(raw: u16) -> PacketId {
+    PacketId::new(raw).unwrap()
+}
 
 fn scan(id: u16) -> Packet {
     publish(id, "scan", br#"{"student":"120","at":"2026-11-21T08:43:21Z"}"#)
@@ -14,11 +20,13 @@ fn scan(id: u16) -> Packet {
 
 fn publish(id: u16, last: &str, payload: &[u8]) -> Packet {
     Packet::Publish(Publish {
-        topic: Topic::parse(&format!("rollcall/v1/gate/{last}")).unwrap(),
+        topic: Named::Whole(Topic::parse(&format!("rollcall/v1/gate/{last}")).unwrap()),
         payload: Bytes::copy_from_slice(payload),
         receipt: Receipt::Ack(PacketId::new(id).unwrap()),
         duplicate: false,
         retain: false,
+        expiry_seconds: None,
+        passed: Passed::default(),
     })
 }
 
@@ -49,9 +57,20 @@ fn device(version: Version) -> Session {
         receive_maximum: 2,
         session_expiry_seconds: 0,
         maximum_packet_size: None,
+        topic_aliases: 0,
         asks_extended_authentication: false,
     };
-    Session::new(&connect, Identity::Device(DeviceId::parse("gate").unwrap()), TimeZone::fixed(offset(6)))
+    let campus = Campus { zone: TimeZone::fixed(offset(6)), reserved: Reserved::default() };
+    let identity = Identity::Device(DeviceId::parse("gate").unwrap());
+    let mut session = Session::new(1, identity, Arc::new(campus));
+    session.begin(&connect, NOW, &mut BytesMut::new());
+    session
+}
+
+fn request(filter: &str, qos: QoS) -> Request {
+    let filter = Filter::parse(filter).unwrap();
+    let (not_own, as_published, retained, id) = (false, false, Retained::Always, None);
+    Request { filter, qos, not_own, as_published, retained, id }
 }
 
 fn slots(step: Step) -> Vec<Slot> {
@@ -60,10 +79,12 @@ fn slots(step: Step) -> Vec<Slot> {
 }
 
 fn subscribe(session: &mut Session, out: &mut BytesMut) {
-    let own = Filter::parse("rollcall/v1/gate/result").unwrap();
-    let requests = vec![Request { filter: own, qos: QoS::AtLeastOnce }];
-    let packet = Packet::Subscribe { id: PacketId::new(1).unwrap(), requests };
-    assert_eq!(session.handle(packet, now(), out), Step::Done);
+    let requests = vec![request("rollcall/v1/gate/result", QoS::AtLeastOnce)];
+    let packet = Packet::Subscribe { id: id(1), requests };
+    let Step::Subscribe { id, requests, follows: false } = session.handle(packet, now(), out) else {
+        panic!("it needs no link")
+    };
+    assert_eq!(session.subscribe(id, requests, false, out).len(), 1);
 }
 
 #[test]
@@ -72,9 +93,9 @@ fn nothing_is_acknowledged_before_its_answer_and_then_in_order() {
     let first = slots(session.handle(scan(7), now(), &mut out))[0];
     let second = slots(session.handle(scan(8), now(), &mut out))[0];
     assert!(out.is_empty());
-    session.answered(second, present(), &mut out);
+    session.answered(second, present(), NOW, &mut out);
     assert!(out.is_empty(), "the first is still open");
-    session.answered(first, present(), &mut out);
+    session.answered(first, present(), NOW, &mut out);
     assert_eq!(&out[..], &[0x40, 2, 0, 7, 0x40, 2, 0, 8]);
 }
 
@@ -85,9 +106,9 @@ fn an_array_is_acknowledged_once_after_its_last_scan() {
         br#"[{"student":1,"at":"2026-11-21T08:43:21Z"},{"bad":1},{"student":2,"at":"2026-11-21T08:43:22Z"}]"#;
     let open = slots(session.handle(publish(9, "scans", array), now(), &mut out));
     assert_eq!(open.len(), 2);
-    session.answered(open[1], present(), &mut out);
+    session.answered(open[1], present(), NOW, &mut out);
     assert!(out.is_empty());
-    session.answered(open[0], present(), &mut out);
+    session.answered(open[0], present(), NOW, &mut out);
     assert_eq!(&out[..], &[0x40, 2, 0, 9]);
     let results = session.take_effects().into_iter().filter(|effect| matches!(effect, Effect::Result(_)));
     assert_eq!(results.count(), 3, "one for each, in order, the bad one too");
@@ -107,7 +128,7 @@ fn a_heartbeat_is_read_on_the_campus_clock() {
 fn a_scan_the_store_did_not_take_is_never_acknowledged() {
     let (mut session, mut out) = (device(Version::V5), BytesMut::new());
     let first = slots(session.handle(scan(7), now(), &mut out))[0];
-    let step = session.answered(first, Err(NotTaken::StorageUnavailable), &mut out);
+    let step = session.answered(first, Err(NotTaken::StorageUnavailable), NOW, &mut out);
     assert_eq!(step, Step::Leave(Leave::StorageUnavailable));
     assert!(out.is_empty());
 }
@@ -118,11 +139,14 @@ fn results_beyond_the_receive_maximum_wait_for_the_client() {
     subscribe(&mut session, &mut out);
     for number in 1..=3 {
         let open = slots(session.handle(scan(number), now(), &mut out))[0];
-        session.answered(open, present(), &mut out);
+        session.answered(open, present(), NOW, &mut out);
     }
-    assert!(session.is_behind());
-    session.handle(Packet::PubAck(PacketId::new(1).unwrap()), now(), &mut out);
-    assert!(!session.is_behind());
+    out.clear();
+    session.handle(Packet::PubAck { id: id(1), reason: 0 }, now(), &mut out);
+    assert_eq!(out[0], 0x32);
+    out.clear();
+    session.handle(Packet::PubAck { id: id(2), reason: 0 }, now(), &mut out);
+    assert!(out.is_empty());
 }
 
 #[test]
@@ -134,7 +158,7 @@ fn reading_stops_when_a_window_of_scans_is_open() {
         open.extend(slots(session.handle(scan(number), now(), &mut out)));
     }
     assert!(!session.takes_more());
-    session.answered(open[0], present(), &mut out);
+    session.answered(open[0], present(), NOW, &mut out);
     assert!(session.takes_more());
 }
 
@@ -145,7 +169,7 @@ fn what_could_not_be_read_takes_up_room_until_it_is_answered() {
     let nonsense = format!("[{}]", vec!["1"; 500].join(","));
     assert_eq!(session.handle(publish(2, "scans", nonsense.as_bytes()), now(), &mut out), Step::Done);
     assert!(!session.takes_more() && out.is_empty());
-    session.answered(held, present(), &mut out);
+    session.answered(held, present(), NOW, &mut out);
     assert!(session.takes_more() && session.owes_nothing());
 }
 
@@ -154,25 +178,77 @@ fn nothing_behind_a_scan_that_was_not_taken_is_acknowledged() {
     let (mut session, mut out) = (device(Version::V311), BytesMut::new());
     let first = slots(session.handle(scan(7), now(), &mut out))[0];
     let second = slots(session.handle(scan(8), now(), &mut out))[0];
-    assert_eq!(session.answered(second, Err(NotTaken::Stopping), &mut out), Step::Done);
-    assert_eq!(session.answered(first, present(), &mut out), Step::Leave(Leave::Stopping));
+    assert_eq!(session.answered(second, Err(NotTaken::Stopping), NOW, &mut out), Step::Done);
+    assert_eq!(session.answered(first, present(), NOW, &mut out), Step::Leave(Leave::Stopping));
     assert_eq!(&out[..], &[0x40, 2, 0, 7]);
 }
 
 #[test]
 fn an_acknowledgement_of_what_was_not_sent_is_passed_over() {
     let (mut session, mut out) = (device(Version::V5), BytesMut::new());
-    assert_eq!(session.handle(Packet::PubAck(PacketId::new(5).unwrap()), now(), &mut out), Step::Done);
+    assert_eq!(session.handle(Packet::PubAck { id: id(5), reason: 0 }, now(), &mut out), Step::Done);
     assert!(out.is_empty());
 }
 
 #[test]
-fn a_client_that_answers_as_to_qos_2_is_in_error() {
-    for packet in [Packet::PubRec, Packet::PubComp] {
-        let (mut session, mut out) = (device(Version::V5), BytesMut::new());
-        let step = session.handle(packet(PacketId::new(5).unwrap()), now(), &mut out);
-        assert_eq!(step, Step::Leave(Leave::Protocol));
+fn a_message_of_qos_2_counts_once_until_its_id_is_let_go_of() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let twice = |session: &mut Session, out: &mut BytesMut| {
+        let Packet::Publish(mut beat) = publish(7, "heartbeat", b"{}") else { panic!() };
+        beat.receipt = Receipt::Rec(id(7));
+        session.handle(Packet::Publish(beat), now(), out)
+    };
+    assert!(matches!(twice(&mut session, &mut out), Step::Heartbeat(..)));
+    assert_eq!(twice(&mut session, &mut out), Step::Done);
+    assert_eq!(&out.split()[..], [0x50, 2, 0, 7, 0x50, 2, 0, 7]);
+    session.handle(Packet::PubRel { id: id(7), reason: 0 }, now(), &mut out);
+    session.handle(Packet::PubRel { id: id(7), reason: 0 }, now(), &mut out);
+    assert_eq!(&out.split()[..], [0x70, 2, 0, 7, 0x70, 3, 0, 7, 0x92]);
+    assert!(matches!(twice(&mut session, &mut out), Step::Heartbeat(..)));
+}
+
+#[test]
+fn more_messages_of_qos_2_at_once_than_may_be_end_a_v5_connection() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let mut next = |number: u16| {
+        let Packet::Publish(mut beat) = publish(number, "heartbeat", b"{}") else { panic!() };
+        beat.receipt = Receipt::Rec(id(number));
+        session.handle(Packet::Publish(beat), now(), &mut out)
+    };
+    let window = u16::try_from(WINDOW).unwrap();
+    assert!((1..=window).all(|number| matches!(next(number), Step::Heartbeat(..))));
+    assert_eq!(next(window + 1), Step::Leave(Leave::TooMuchAtOnce));
+}
+
+#[test]
+fn an_alias_stands_for_its_topic_until_the_connection_ends() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let named = |topic| {
+        let Packet::Publish(beat) = publish(7, "heartbeat", b"{}") else { panic!() };
+        Packet::Publish(Publish { topic, ..beat })
+    };
+    let unknown = Step::Leave(Leave::Malformed(Malformed::TopicAlias));
+    assert_eq!(session.handle(named(Named::Alias(1)), now(), &mut out), unknown);
+    let topic = Topic::parse("rollcall/v1/gate/heartbeat").unwrap();
+    for topic in [Named::Both(topic, 1), Named::Alias(1)] {
+        assert!(matches!(session.handle(named(topic), now(), &mut out), Step::Heartbeat(..)));
     }
+    session.end();
+    assert_eq!(session.handle(named(Named::Alias(1)), now(), &mut out), unknown);
+}
+
+#[test]
+fn what_a_device_says_of_itself_is_handed_to_whoever_wants_it_and_then_acknowledged() {
+    let (mut session, mut out) = (device(Version::V5), BytesMut::new());
+    let Packet::Publish(mut status) = publish(7, "status", b"online") else { panic!() };
+    (status.retain, status.expiry_seconds) = (true, Some(9));
+    let step = session.handle(Packet::Publish(status), now(), &mut out);
+    let Step::Route { topic, message, receipt } = step else { panic!("{step:?}") };
+    assert_eq!((topic.as_str(), message.retain), ("rollcall/v1/gate/status", true));
+    assert_eq!(message.expires, Some(Duration::from_secs(9)));
+    assert!(out.is_empty());
+    session.routed(receipt, 0x97, NOW, &mut out);
+    assert_eq!(&out[..], [0x40, 3, 0, 7, 0x97]);
 }
 
 #[test]
@@ -193,11 +269,8 @@ fn monitor() -> Session {
 #[test]
 fn a_monitor_may_ask_for_a_few_filters_and_no_more() {
     let (mut session, mut out) = (monitor(), BytesMut::new());
-    let ask = |number: u16| Request {
-        filter: Filter::parse(&format!("rollcall/v1/{number}/scan")).unwrap(),
-        qos: QoS::AtLeastOnce,
-    };
-    let id = PacketId::new(1).unwrap();
+    let ask = |number: u16| request(&format!("rollcall/v1/{number}/scan"), QoS::AtLeastOnce);
+    let id = id(1);
     for number in [0, 1].into_iter().chain(0..32) {
         session.subscribe(id, vec![ask(number)], true, &mut out);
     }
@@ -212,12 +285,12 @@ fn a_monitor_may_ask_for_a_few_filters_and_no_more() {
 fn a_message_for_which_several_filters_ask_comes_once_at_the_best_qos() {
     let (mut session, mut out) = (device(Version::V311), BytesMut::new());
     let requests = [("rollcall/v1/gate/#", QoS::AtMostOnce), ("rollcall/v1/gate/command", QoS::ExactlyOnce)]
-        .map(|(filter, qos)| Request { filter: Filter::parse(filter).unwrap(), qos })
+        .map(|(filter, qos)| request(filter, qos))
         .to_vec();
-    session.subscribe(PacketId::new(1).unwrap(), requests, false, &mut out);
-    assert_eq!(&out[..], &[0x90, 4, 0, 1, 0, 1]);
+    session.subscribe(id(1), requests, false, &mut out);
+    assert_eq!(&out[..], &[0x90, 4, 0, 1, 0, 2]);
     out.clear();
-    session.own_message(Purpose::Command, Bytes::from_static(b"x"), &mut out).unwrap();
+    session.own_message(Purpose::Command, Bytes::from_static(b"x"), None, NOW, &mut out).unwrap();
     assert_eq!(&out[..2], &[0x32, 29]);
     assert_eq!(out.len(), 31);
 }
@@ -236,8 +309,8 @@ fn how_many_of_an_array_are_wrong_is_told_only_if_it_could_be_read() {
     let too_many = format!("[{}]", vec!["{}"; 501].join(","));
     for array in [too_many.as_bytes(), b"[{},"] {
         let detail = detail_of(array);
-        assert!(detail.starts_with("on \"rollcall/v1/gate/scans\": "), "{detail}");
+        assert!(detail.starts_with("on rollcall/v1/gate/scans: "), "{detail}");
     }
     let detail = detail_of(br#"[{"student":1,"at":"2026-11-21T08:43:21Z"},{"bad":1}]"#);
-    assert!(detail.starts_with("1 of 2 on \"rollcall/v1/gate/scans\": "), "{detail}");
+    assert!(detail.starts_with("1 of 2 on rollcall/v1/gate/scans: "), "{detail}");
 }

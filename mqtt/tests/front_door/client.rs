@@ -74,10 +74,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(crate) async fn subscribe(&mut self, id: u16, filter: &str) -> Vec<u8> {
+        self.subscribe_at(id, filter, 0).await
+    }
+
+    pub(crate) async fn subscribe_at(&mut self, id: u16, filter: &str, qos: u8) -> Vec<u8> {
         let mut body = id.to_be_bytes().to_vec();
         self.no_properties(&mut body);
         text(&mut body, filter);
-        body.push(0);
+        body.push(qos);
         self.send(&frame(0x82, &body)).await;
         self.frame().await
     }

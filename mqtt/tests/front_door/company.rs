@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rollcall_domain::ids::DeviceId;
-use rollcall_domain::ports::{Command, Downlink, NotConnected};
+use rollcall_domain::ports::{Command, Delivered, Downlink};
 use rollcall_mqtt::codec::Version;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::client::{SCAN, connect};
@@ -22,6 +23,10 @@ async fn every_connection_of_a_device_that_asked_sees_its_results() {
     let mut screen = running.client(Version::V5, "screen", "gate").await;
     let mut stranger = running.client(Version::V5, "screen", "hall").await;
     screen.subscribe(1, "rollcall/v1/gate/#").await;
+    let config = String::from_utf8_lossy(&screen.frame().await).into_owned();
+    assert!(
+        config.ends_with(r#"{"name":"the gate","room":"gate","timezone":"Asia/Bishkek","min_quality":0.7}"#)
+    );
     stranger.subscribe(1, "rollcall/v1/hall/result").await;
     scanner.publish(1, 7, "rollcall/v1/gate/scan", SCAN).await;
     (running.gateway.scan().await.completion)(Ok(present()));
@@ -35,11 +40,27 @@ async fn every_connection_of_a_device_that_asked_sees_its_results() {
 #[tokio::test]
 async fn a_command_reaches_the_device_or_is_known_not_to() {
     let running = running().await;
-    assert_eq!(running.gateway.connections.command(&gate(), Command::Reboot), Err(NotConnected));
+    let reboot = || {
+        let (told, became) = oneshot::channel();
+        let told = Box::new(move |delivered| told.send(delivered).unwrap());
+        running.gateway.connections.command(&gate(), Command::Reboot, told);
+        async { timeout(Duration::from_secs(10), became).await.unwrap().unwrap() }
+    };
+    assert_eq!(reboot().await, Delivered::NotConnected);
     let mut client = running.client(Version::V311, "a", "gate").await;
+    assert_eq!(reboot().await, Delivered::NotListening);
     client.subscribe(1, "rollcall/v1/gate/command").await;
-    assert_eq!(running.gateway.connections.command(&gate(), Command::Reboot), Ok(()));
+    assert_eq!(reboot().await, Delivered::Sent);
     assert_eq!(client.message("rollcall/v1/gate/command").await, r#"{"command":"reboot"}"#);
+    client.subscribe_at(2, "rollcall/v1/gate/command", 1).await;
+    let acknowledged = reboot();
+    assert_eq!(client.frame().await[0], 0x32);
+    client.send(&[0x40, 2, 0, 1]).await;
+    assert_eq!(acknowledged.await, Delivered::Acknowledged);
+    let lost = reboot();
+    client.frame().await;
+    drop(client);
+    assert_eq!(lost.await, Delivered::Lost);
 }
 
 #[tokio::test]

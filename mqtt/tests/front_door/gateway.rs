@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rollcall_dialects::topics::Filter;
 use rollcall_domain::ids::{DeviceId, UserId};
 use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::Moment;
-use rollcall_domain::ports::{Clock, Heartbeat, Presence, ScanIntake, ScanResult, Submission};
+use rollcall_domain::ports::{Clock, DeviceConfig, Heartbeat, Presence, ScanIntake, ScanResult, Submission};
 use rollcall_domain::scan::{Outcome, Unmatched};
 use rollcall_mqtt::codec::{QoS, Version};
 use rollcall_mqtt::{
-    Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports, Refused,
-    Settings,
+    Access, Configs, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports,
+    Refused, Reserved, Settings,
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -36,6 +37,9 @@ impl Access for OneSecret {
         if let Some(interruption) = self.interruption.lock().unwrap().take() {
             self.closed.store(true, Ordering::SeqCst);
             interruption();
+        }
+        if credentials.user_name.is_empty() && credentials.password.0.is_empty() {
+            return Ok(Identity::Anonymous);
         }
         if closed || credentials.password.0 != "secret" {
             return Err(Denied::BadLogin);
@@ -62,6 +66,16 @@ impl ScanIntake for Held {
             return Err(submission);
         }
         self.scans.send(submission).map_err(|error| error.0)
+    }
+}
+
+/// Every device is in a room of its own name.
+struct Rooms;
+
+impl Configs for Rooms {
+    fn config(&self, device: &DeviceId) -> Option<DeviceConfig> {
+        let (name, room) = (format!("the {device}"), Some(device.to_string()));
+        Some(DeviceConfig { name, room, timezone: "Asia/Bishkek".into(), min_quality_milli: 700 })
     }
 }
 
@@ -149,6 +163,7 @@ impl Gateway {
             clock: Arc::new(Noon),
             observer: told.clone(),
             connections: connections.clone(),
+            configs: Arc::new(Rooms),
         };
         let settings = Settings {
             max_connections: 200,
@@ -156,6 +171,10 @@ impl Gateway {
             connect_deadline,
             idle: Duration::from_secs(600),
             zone: jiff::tz::TimeZone::UTC,
+            reserved: Reserved {
+                devices: vec![Filter::parse("mqtt/face/#").unwrap()],
+                denied: vec![Filter::parse("test/nosubscribe").unwrap()],
+            },
         };
         let door = FrontDoor::new(settings, ports).unwrap();
         Gateway {

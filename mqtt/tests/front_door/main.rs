@@ -12,4 +12,5 @@ mod client;
 mod company;
 mod gateway;
 mod rights;
+mod sessions;
 mod strangers;

@@ -11,6 +11,7 @@
 mod first_admin;
 mod health;
 mod http;
+mod known;
 mod ledger;
 mod listen;
 mod mqtt;

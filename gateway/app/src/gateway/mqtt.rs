@@ -1,7 +1,6 @@
 //! The MQTT front door, joined to the rooms behind it.
 //!
-//! Promises: who signs in is looked up in the campus and the register; it serves on threads of its own, and
-//! stops within a second.
+//! Promises: it serves on threads of its own, and stops within a second.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,13 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use rollcall_api::Metrics;
 use rollcall_config::Settings;
+use rollcall_dialects::topics::Filter;
 use rollcall_domain::ids::DeviceId;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::ports::{Clock, HealthSource, Heartbeat, Presence, ScanIntake};
 use rollcall_mqtt::codec::QoS;
 use rollcall_mqtt::{
-    Access, Connections, Credentials, Denied, FrontDoor, Identity, Listener, MqttError, Observer, Ports,
-    Refused,
+    Access, Connections, FrontDoor, Listener, MqttError, Observer, Ports, Refused, Reserved,
 };
 use rollcall_store::Store;
 use tokio::runtime::Runtime;
@@ -24,6 +23,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::health::MqttHealth;
+use super::known::Known;
 use super::listen::cannot_listen;
 
 const THREADS: usize = 2;
@@ -76,13 +76,16 @@ impl Mqtt {
             connect_deadline: CONNECT_DEADLINE,
             idle: Duration::from_secs(settings.mqtt.idle_seconds.into()),
             zone: settings.campus.timezone.clone(),
+            reserved: reserved(settings),
         };
+        let known = Arc::new(Known::new(settings, store));
         let ports = Ports {
-            access: Arc::new(Devices { store: Arc::clone(store) }),
+            access: Arc::clone(&known) as Arc<dyn Access>,
             intake,
             clock,
             observer: Arc::new(Counters(metrics)),
             connections: Connections::new(Arc::new(Comings)),
+            configs: known,
         };
         let door = FrontDoor::new(limits, ports)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -124,25 +127,15 @@ impl Mqtt {
     }
 }
 
-/// Devices by id and secret.
-struct Devices {
-    store: Arc<Store>,
-}
-
-impl Access for Devices {
-    fn check(&self, credentials: &Credentials) -> Result<Identity, Denied> {
-        let device = DeviceId::parse(&credentials.user_name).map_err(|_no_id| Denied::BadLogin)?;
-        let known = self.store.views().now().campus.devices.get(&device).map(|device| device.may_scan());
-        let shown = &credentials.password.0;
-        let fits = self.store.register().is_device_secret(&device, shown).map_err(|error| {
-            tracing::warn!(%error, %device, "a device's secret cannot be looked up");
-            Denied::Unavailable
-        })?;
-        match known {
-            Some(true) if fits => Ok(Identity::Device(device)),
-            Some(false) if fits => Err(Denied::NotAllowed),
-            _ => Err(Denied::BadLogin),
-        }
+/// What those who come without a name may not use. Filters of the settings are valid.
+fn reserved(settings: &Settings) -> Reserved {
+    let face = format!("{}/#", settings.dialects.facesluice.prefix);
+    let mapped = settings.dialects.mapped.iter().map(|mapped| mapped.topic.as_str());
+    let filters =
+        |texts: &mut dyn Iterator<Item = &str>| texts.filter_map(|text| Filter::parse(text).ok()).collect();
+    Reserved {
+        devices: filters(&mut std::iter::once(face.as_str()).chain(mapped)),
+        denied: filters(&mut settings.mqtt.denied_filters.iter().map(String::as_str)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Promises: a heartbeat may leave out anything; a field that is there must make sense, as it must in a scan.
 
 use jiff::tz::TimeZone;
-use rollcall_domain::ports::{Command, Heartbeat};
+use rollcall_domain::ports::{Command, DeviceConfig, Heartbeat};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -60,6 +60,13 @@ pub fn command(command: &Command) -> Vec<u8> {
         Command::Reboot => order("reboot"),
     };
     order.bytes()
+}
+
+/// What a device is to know of its place.
+pub fn config(config: &DeviceConfig) -> Vec<u8> {
+    let object = Object::default().with("name", config.name.clone()).with_some("room", config.room.clone());
+    let quality = f64::from(config.min_quality_milli) / 1000.0;
+    object.with("timezone", config.timezone.clone()).with("min_quality", quality).bytes()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use crate::error::DialectError;
 
 pub use claims::{MOST_SCANS, encode, scan, scans};
-pub use device::{command, heartbeat};
+pub use device::{command, config, heartbeat};
 pub use results::{ResultMessage, bad_payload, device_disabled, result};
 
 /// Reads what must begin with `bracket`, because serde would take an array for an object with its fields in

@@ -195,6 +195,11 @@ impl Gateway {
         timeout(Duration::from_secs(10), scans.recv()).await.unwrap().unwrap()
     }
 
+    /// The next scan, however long it takes.
+    pub(crate) async fn next_scan(&self) -> Option<Box<Submission>> {
+        self.scans.lock().await.recv().await
+    }
+
     pub(crate) fn refusals(&self) -> Vec<Refused> {
         self.told.refused.lock().unwrap().clone()
     }

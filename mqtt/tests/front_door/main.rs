@@ -11,6 +11,7 @@ mod acknowledgement;
 mod client;
 mod company;
 mod gateway;
+mod mutations;
 mod rights;
 mod sessions;
 mod strangers;

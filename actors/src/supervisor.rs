@@ -69,7 +69,9 @@ impl Supervisor {
         if let Some(result) = self.house.known(&now, ticket.scan()) {
             return ticket.done(result);
         }
-        let near = match now.meetings_around(ticket.scan().captured_at) {
+        let scan = ticket.scan();
+        let room = now.campus.devices.get(&scan.device).and_then(|device| device.room);
+        let near = match now.meetings_of_device(&scan.device, room, scan.captured_at) {
             Ok(near) => near,
             Err(error) => {
                 tracing::error!(%error, "a scan cannot be placed; its terminal will send it again");

@@ -150,6 +150,11 @@ impl Meeting {
         self.bindings.iter().any(|(bound, span)| bound == device && span.contains(at))
     }
 
+    /// The devices bound to it, now or once.
+    pub fn ever_bound(&self) -> impl Iterator<Item = &DeviceId> {
+        self.bindings.iter().map(|(device, _)| device)
+    }
+
     /// The devices bound to it now.
     pub fn bound(&self) -> impl Iterator<Item = &DeviceId> {
         self.bindings.iter().filter(|(_, span)| span.until.is_none()).map(|(device, _)| device)

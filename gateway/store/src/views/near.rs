@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use rollcall_domain::ids::SessionId;
+use rollcall_domain::ids::{DeviceId, RoomId, SessionId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::session::{Meeting, SessionStatus};
 
@@ -25,6 +25,9 @@ pub(crate) struct Near {
     first: Date,
     meetings: BTreeMap<SessionId, Arc<Meeting>>,
     by_date: BTreeMap<Date, BTreeSet<SessionId>>,
+    by_room: BTreeMap<(RoomId, Date), BTreeSet<SessionId>>,
+    /// Those to which a device is bound, or was.
+    by_device: BTreeMap<DeviceId, BTreeSet<SessionId>>,
 }
 
 /// The first day that is held in memory when the last event happened `at`.
@@ -41,7 +44,8 @@ pub(crate) fn days_around(at: Moment) -> (Date, Date) {
 impl Near {
     /// Nothing yet; the meetings of these days and all open ones are still to be put in.
     pub(crate) fn starting(first: Date) -> Self {
-        Near { first, meetings: BTreeMap::new(), by_date: BTreeMap::new() }
+        let (by_date, by_room, by_device) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Near { first, meetings: BTreeMap::new(), by_date, by_room, by_device }
     }
 
     /// The first day of which every meeting is held.
@@ -63,6 +67,20 @@ impl Near {
         ids.filter_map(|id| self.meetings.get(id))
     }
 
+    /// Those of these days that a scan of a device in this room can belong to, and perhaps a few more.
+    pub(crate) fn of_device(
+        &self,
+        device: &DeviceId,
+        room: RoomId,
+        (from, to): (Date, Date),
+    ) -> impl Iterator<Item = &Arc<Meeting>> {
+        let here = self.by_room.range((room, from)..=(room, to)).flat_map(|(_, ids)| ids);
+        let bound = self.by_device.get(device).into_iter().flatten();
+        let bound = bound.filter_map(|id| self.meetings.get(id));
+        let bound = bound.filter(move |meeting| meeting.room != Some(room));
+        here.filter_map(|id| self.meetings.get(id)).chain(bound)
+    }
+
     /// Whether putting the meeting in would change nothing.
     pub(crate) fn is_current(&self, meeting: &Meeting) -> bool {
         match self.get(meeting.id) {
@@ -76,6 +94,12 @@ impl Near {
         self.remove(meeting.id);
         if self.belongs(meeting) {
             self.by_date.entry(meeting.date).or_default().insert(meeting.id);
+            if let Some(room) = meeting.room {
+                self.by_room.entry((room, meeting.date)).or_default().insert(meeting.id);
+            }
+            for device in meeting.ever_bound() {
+                self.by_device.entry(device.clone()).or_default().insert(meeting.id);
+            }
             self.meetings.insert(meeting.id, Arc::new(meeting.clone()));
         }
     }
@@ -100,10 +124,99 @@ impl Near {
 
     fn remove(&mut self, id: SessionId) {
         let Some(gone) = self.meetings.remove(&id) else { return };
-        let Some(ids) = self.by_date.get_mut(&gone.date) else { return };
-        ids.remove(&id);
-        if ids.is_empty() {
-            self.by_date.remove(&gone.date);
+        take(&mut self.by_date, &gone.date, id);
+        if let Some(room) = gone.room {
+            take(&mut self.by_room, &(room, gone.date), id);
+        }
+        gone.ever_bound().for_each(|device| take(&mut self.by_device, device, id));
+    }
+}
+
+fn take<K: Ord>(index: &mut BTreeMap<K, BTreeSet<SessionId>>, key: &K, id: SessionId) {
+    let Some(ids) = index.get_mut(key) else { return };
+    ids.remove(&id);
+    if ids.is_empty() {
+        index.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rollcall_domain::event::Origin;
+    use rollcall_domain::ids::{ClassId, TeacherId};
+    use rollcall_domain::policy::Policy;
+    use rollcall_domain::record::Timing;
+    use rollcall_domain::session::Span;
+
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    fn device(number: u8) -> DeviceId {
+        DeviceId::parse(&format!("d{number}")).unwrap()
+    }
+
+    fn meeting(id: u64, room: Option<u64>, day: i64, bound: &[u8]) -> Meeting {
+        let at = Moment::from_millis(day * DAY);
+        let span = Span { from: at, until: Some(at) };
+        Meeting {
+            id: SessionId(id),
+            class: ClassId(1),
+            teacher: TeacherId(1),
+            room: room.map(RoomId),
+            date: at.date(&TimeZone::UTC),
+            ends: at,
+            timing: Timing { starts: at, rules: Policy::default().rules },
+            term: None,
+            number: 1,
+            origin: Origin::ByHand,
+            biometric: true,
+            by_hand: false,
+            status: SessionStatus::Scheduled,
+            status_since: at,
+            cancelled: None,
+            auto_opened: false,
+            auto_closed: false,
+            open: Vec::new(),
+            bindings: bound.iter().map(|number| (device(*number), span)).collect(),
+            qr: None,
+            browsers: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_device_finds_what_is_in_its_room_or_was_ever_bound_to_it_whatever_was_put_in_before(
+            put in prop::collection::vec(
+                (0..12_u64, prop::option::of(0..3_u64), 0..9_i64, prop::collection::vec(0..3_u8, 0..2)),
+                0..40,
+            ),
+            gone in prop::collection::btree_set(0..12_u64, 0..4),
+        ) {
+            let mut near = Near::starting(Date::MIN);
+            for (id, room, day, bound) in put {
+                near.put(&meeting(id, room, day, &bound));
+            }
+            near.forget(&gone.into_iter().map(SessionId).collect());
+            let day = |day: i64| Moment::from_millis(day * DAY).date(&TimeZone::UTC);
+            let days = (day(2), day(6));
+            for (number, room) in [(0, 0), (1, 2)] {
+                let found: BTreeSet<u64> =
+                    near.of_device(&device(number), RoomId(room), days).map(|meeting| meeting.id.0).collect();
+                let expected = near.all().filter(|meeting| {
+                    meeting.room == Some(RoomId(room)) && (days.0..=days.1).contains(&meeting.date)
+                        || meeting.room != Some(RoomId(room))
+                            && meeting.ever_bound().any(|bound| *bound == device(number))
+                });
+                prop_assert_eq!(found, expected.map(|meeting| meeting.id.0).collect::<BTreeSet<_>>());
+            }
+            let all: Vec<SessionId> = near.all().map(|meeting| meeting.id).collect();
+            near.forget(&all.into_iter().collect());
+            prop_assert!(near.by_date.is_empty() && near.by_room.is_empty() && near.by_device.is_empty());
         }
     }
 }

@@ -13,7 +13,7 @@ use redb::ReadTransaction;
 use rollcall_domain::campus::Campus;
 use rollcall_domain::decide::Context;
 use rollcall_domain::event::UnmatchedScan;
-use rollcall_domain::ids::{ClassId, Name, RecordId, Seq, SessionId, StudentId};
+use rollcall_domain::ids::{ClassId, DeviceId, Name, RecordId, RoomId, Seq, SessionId, StudentId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::office::Office;
 use rollcall_domain::percentage::Tally;
@@ -108,6 +108,24 @@ impl Snapshot {
             }
             Ok(found)
         })
+    }
+
+    /// Those that a scan of a device can belong to, and perhaps more: for one in a room, few.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn meetings_of_device(
+        &self,
+        device: &DeviceId,
+        room: Option<RoomId>,
+        at: Moment,
+    ) -> Result<Vec<Arc<Meeting>>, StoreError> {
+        let days = days_around(at);
+        let is_near = days.0 >= self.place.last_at.map_or(days.0, first_day);
+        match room {
+            Some(room) if is_near => Ok(self.near.of_device(device, room, days).cloned().collect()),
+            _ => self.meetings_around(at),
+        }
     }
 
     /// # Errors

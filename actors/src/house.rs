@@ -19,6 +19,7 @@ use rollcall_store::views::Snapshot;
 use rollcall_store::{Append, Appended, Store};
 
 use crate::messages::Row;
+use crate::names::Names;
 use crate::reused::Reused;
 use crate::ticket::Ticket;
 
@@ -30,18 +31,20 @@ pub(crate) struct House {
     /// The box's own clock, as it was at the start.
     pub(crate) box_clock: BoxClock,
     pub(crate) reused: Reused,
+    pub(crate) names: Names,
 }
 
 impl House {
     /// The name of a student, if the register knows it.
     pub(crate) fn name(&self, student: StudentId) -> Option<String> {
-        match self.store.register().student(student) {
+        let look_up = || match self.store.register().student(student) {
             Ok(details) => details.map(|details| details.name.whole()),
             Err(error) => {
                 tracing::warn!(%error, %student, "a name cannot be looked up");
                 None
             }
-        }
+        };
+        self.names.get(&self.store.views().now().campus, student, look_up)
     }
 
     /// A student as lists show one, without a mark.

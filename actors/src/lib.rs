@@ -13,6 +13,7 @@ mod house;
 mod idle;
 mod intake;
 mod messages;
+mod names;
 mod repeats;
 mod reused;
 mod session;

@@ -24,6 +24,7 @@ use crate::IN_FLIGHT;
 use crate::house::House;
 use crate::intake::Intake;
 use crate::messages::{Command, CommandError, CommandResult, Watch};
+use crate::names::Names;
 use crate::reused::Reused;
 use crate::session::{Scanned, SessionActor};
 use crate::ticket::{Desk, OnAnswer, Ticket};
@@ -56,8 +57,15 @@ impl Supervisor {
                 "the clock is before the last entry of the ledger; no session opens by itself until it has passed that: set the clock"
             );
         }
-        let house =
-            Arc::new(House { store, clock, policy, pseudonyms, box_clock, reused: Reused::default() });
+        let house = Arc::new(House {
+            store,
+            clock,
+            policy,
+            pseudonyms,
+            box_clock,
+            reused: Reused::default(),
+            names: Names::default(),
+        });
         let supervisor = Supervisor { house: Arc::clone(&house), sessions: HashMap::new() }.start();
         actix::spawn(bring_back(returned, Arc::clone(&house), supervisor.downgrade()));
         let intake = Intake::new(house, supervisor.clone(), Arc::new(Semaphore::new(IN_FLIGHT)), desk);

@@ -1,6 +1,7 @@
 //! Who a connection acts for, and the port through which `gateway/app` says so.
 //!
-//! Promises: a password is handed to [`Access`] and to nothing else, and is never printed.
+//! Promises: a password is handed to [`Access`] and to nothing else, and is never printed; who shows a
+//! certificate is asked about under the name in it and under no other.
 //!
 //! Refuses: knowing secrets or accounts.
 
@@ -33,8 +34,17 @@ impl fmt::Display for Identity {
 /// What a client showed at the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
+    /// With a certificate, the name that is in it.
     pub user_name: String,
-    pub password: Password,
+    pub proof: Proof,
+}
+
+/// By what a client proves its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    Password(Password),
+    /// A certificate of an authority that the settings name: the name is proven already.
+    Certificate,
 }
 
 /// Why somebody is not let in.

@@ -20,6 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use crate::absent::{LastWords, Left, keep};
 use crate::access::Identity;
 use crate::answers::{Answers, Completed, answers};
+use crate::arrival::Arrival;
 use crate::codec::{self, Packet, PacketId, Request, Version};
 use crate::connections::{Note, Seat};
 use crate::door::Inner;
@@ -32,27 +33,29 @@ use crate::owed::{Slot, WINDOW};
 use crate::retry::Retry;
 use crate::session::{Effect, Session, Step};
 use crate::silence::Silence;
+use crate::tls::Shown;
 use crate::upload::Received;
-use crate::welcome::{Welcomed, keep_alive, welcome};
+use crate::welcome::{Welcomed, enter, keep_alive};
 use crate::wire::Wire;
 
 /// How long a connection that ends waits for what is on its way to the disk.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Serves one client until it leaves, and says why it did.
-pub(crate) async fn serve<S>(stream: S, peer: &str, door: &Arc<Inner>) -> Leave
+pub(crate) async fn serve<S>(stream: S, shown: Shown, mut arrival: Arrival<'_>, door: &Arc<Inner>) -> Leave
 where
     S: AsyncRead + AsyncWrite + Send,
 {
     let mut wire = Wire::new(stream);
-    let welcomed = match enter(&mut wire, peer, door).await {
+    let peer = arrival.name.clone();
+    let welcomed = match enter(&mut wire, shown, &mut arrival, door).await {
         Ok(welcomed) => welcomed,
         Err(reason) => {
             wire.farewell().await;
             return reason;
         }
     };
-    let mut connection = Connection::new(welcomed, wire, peer, door);
+    let mut connection = Connection::new(welcomed, wire, &peer, door);
     door.ports.observer.connections(door.ports.connections.open());
     let reason = connection.run().await;
     if matches!(reason, Leave::Stopping | Leave::Asked) {
@@ -61,24 +64,6 @@ where
     connection.flush_effects();
     connection.leave(reason).await;
     reason
-}
-
-/// Lets the client in, for as long as it may take.
-async fn enter<S: AsyncRead + AsyncWrite>(
-    wire: &mut Wire<S>,
-    peer: &str,
-    door: &Arc<Inner>,
-) -> Result<Welcomed, Leave> {
-    let mut stopping = door.ports.connections.stopping();
-    let entering = timeout(door.settings.connect_deadline, welcome(wire, peer, door));
-    let welcomed = tokio::select! {
-        welcomed = entering => welcomed,
-        _ = stopping.wait_for(|stopping| *stopping) => return Err(Leave::Stopping),
-    };
-    welcomed.unwrap_or_else(|_elapsed| {
-        door.refuse_stranger(Refused::SlowConnect, peer, "CONNECT did not succeed in time");
-        Err(Leave::SlowConnect)
-    })
 }
 
 /// What woke a connection.

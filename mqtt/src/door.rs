@@ -1,10 +1,11 @@
 //! The front door: what serves any stream of bytes as an MQTT connection.
 //!
-//! Promises: TCP, TLS and WebSocket are served alike and counted together; passwords are checked on
-//! threads that may block, a few at a time.
+//! Promises: TCP, TLS and WebSocket are served alike and counted together ([`crate::places`]); passwords are
+//! checked on threads that may block, a few at a time.
 //!
 //! Refuses: sockets; see [`crate::Listener`].
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +14,26 @@ use rollcall_dialects::topics::Topic;
 use rollcall_domain::ids::DeviceId;
 use rollcall_domain::ports::{Clock, DeviceConfig, ScanIntake};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::access::{Access, Credentials, Denied, Identity};
+use crate::arrival::Arrival;
 use crate::connection;
 use crate::connections::Connections;
 use crate::error::MqttError;
+use crate::failures::Failures;
 use crate::leave::Leave;
 use crate::links::Links;
 use crate::message::Message;
 use crate::observer::{Observer, Refused, refuse};
+use crate::peer::Peer;
+use crate::places::Places;
 use crate::retained::Retained;
 use crate::rights::Reserved;
 use crate::session::Campus;
 use crate::strangers::Strangers;
+use crate::tls::{Shown, Tls};
 use crate::upload::SUCCESS;
 
 /// Passwords that are checked at once.
@@ -82,8 +89,9 @@ pub(crate) struct Inner {
     pub(crate) retained: Retained,
     /// For sessions whose clients are gone.
     pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) failures: Failures,
     strangers: Strangers,
-    places: Arc<Semaphore>,
     checks: Arc<Semaphore>,
 }
 
@@ -92,40 +100,60 @@ impl FrontDoor {
     /// The thread that talks to the router cannot be started.
     pub fn new(settings: Settings, ports: Ports) -> Result<Self, MqttError> {
         let links = Links::start().map_err(|source| MqttError::Thread { source })?;
-        let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        let (places, failures) = (Places::new(settings.max_connections), Failures::default());
         let waiting = Arc::new(Semaphore::new(MOST_WAITING));
         let (strangers, checks) = (Strangers::default(), Arc::new(Semaphore::new(CHECKS)));
         let (zone, reserved) = (settings.zone.clone(), settings.reserved.clone());
         let (campus, retained) = (Arc::new(Campus { zone, reserved }), Retained::default());
-        let inner = Inner { settings, ports, links, campus, retained, waiting, strangers, places, checks };
+        let inner =
+            Inner { settings, ports, links, campus, retained, waiting, places, failures, strangers, checks };
         Ok(FrontDoor { inner: Arc::new(inner) })
     }
 
-    /// Serves one client until it leaves, and says why it did. `peer` is for log lines.
-    pub async fn serve<S>(&self, stream: S, peer: &str) -> Leave
+    /// Serves one client until it leaves, and says why it did.
+    pub async fn serve<S>(&self, stream: S, peer: Peer) -> Leave
     where
         S: AsyncRead + AsyncWrite + Send,
     {
-        let Some(place) = self.inner.place(peer) else { return Leave::NotWelcome };
-        let reason = connection::serve(stream, peer, &self.inner).await;
-        tracing::debug!(peer, %reason, "a connection ended");
-        drop(place);
-        reason
+        let arrival = match Arrival::new(peer, &self.inner).await {
+            Ok(arrival) => arrival,
+            Err(reason) => return reason,
+        };
+        self.inner.greet(stream, Shown::Nothing, arrival).await
+    }
+
+    /// The same behind TLS. The handshake has to be done within the time that CONNECT has.
+    pub(crate) async fn serve_tls(&self, stream: TcpStream, tls: &Tls, peer: Peer) -> Leave {
+        let mut arrival = match Arrival::new(peer, &self.inner).await {
+            Ok(arrival) => arrival,
+            Err(reason) => return reason,
+        };
+        match arrival.patience.with(&arrival.name, tls.accept(stream)).await {
+            Ok(Ok((stream, shown))) => self.inner.greet(stream, shown, arrival).await,
+            Ok(Err(error)) if is_gone(&error) => Leave::Closed,
+            Ok(Err(error)) => {
+                self.inner.refuse_stranger(Refused::Tls, &arrival.name, error);
+                Leave::NotWelcome
+            }
+            Err(reason) => reason,
+        }
     }
 }
 
+/// Whether the client just left, as those do that only look whether a port is open.
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}
+
 impl Inner {
-    fn place(&self, peer: &str) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok();
-        if place.is_none() {
-            let most = self.settings.max_connections;
-            self.refuse_stranger(
-                Refused::TooManyConnections,
-                peer,
-                format_args!("{most} are open, as many as may be"),
-            );
-        }
-        place
+    async fn greet<S>(self: &Arc<Self>, stream: S, shown: Shown, arrival: Arrival<'_>) -> Leave
+    where
+        S: AsyncRead + AsyncWrite + Send,
+    {
+        let peer = arrival.name.clone();
+        let reason = connection::serve(stream, shown, arrival, self).await;
+        tracing::debug!(peer, %reason, "a connection ended");
+        reason
     }
 
     /// Hands a message to whoever wants it now, and keeps it for those who come later if its publisher wants

@@ -6,7 +6,7 @@
 //! Refuses: knowing what a scan means. It stamps it with the connection's identity and hands it on.
 //! This is the only room that names the embedded broker.
 //!
-//! The way of a scan: [`Listener`] -> `wire` (bytes) -> [`codec`] (packets) -> `session` (what they mean) ->
+//! The way of a scan: [`Listener`] (with [`Tls`] or without) -> `wire` (bytes) -> [`codec`] (packets) -> `session` (what they mean) ->
 //! `upload` (the dialect) -> `connection` -> [`ScanIntake`](rollcall_domain::ports::ScanIntake), and back as
 //! a completion -> `owed` (whose turn it is) -> `session` -> PUBACK, and the result to every connection of
 //! the device in [`Connections`].
@@ -14,12 +14,14 @@
 mod absent;
 mod access;
 mod answers;
+mod arrival;
 pub mod codec;
 mod connection;
 mod connections;
 mod delivery;
 mod door;
 mod error;
+mod failures;
 mod fate;
 mod following;
 mod leave;
@@ -28,6 +30,8 @@ mod listener;
 mod message;
 mod observer;
 mod owed;
+mod peer;
+mod places;
 mod retained;
 mod retry;
 mod rights;
@@ -35,15 +39,18 @@ mod session;
 mod silence;
 mod strangers;
 mod subscriptions;
+mod tls;
 mod upload;
 mod welcome;
 mod wire;
 
-pub use access::{Access, Credentials, Denied, Identity};
+pub use access::{Access, Credentials, Denied, Identity, Proof};
 pub use connections::Connections;
 pub use door::{Configs, FrontDoor, Ports, Settings};
 pub use error::MqttError;
 pub use leave::Leave;
 pub use listener::Listener;
 pub use observer::{Observer, Refused};
+pub use peer::Peer;
 pub use rights::Reserved;
+pub use tls::{Part, Pem, Tls, TlsError};

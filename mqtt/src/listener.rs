@@ -3,9 +3,12 @@
 //! Promises: one slow or hostile client delays nobody else's accept; running out of file descriptors does
 //! not end the listener; a stop is done within a second, and what was stored by then is acknowledged.
 //!
+//! A TLS handshake is part of serving its connection, so it holds up nobody either.
+//!
 //! Refuses: more connections than the settings allow; they are closed without a word.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -16,6 +19,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::door::FrontDoor;
 use crate::error::MqttError;
+use crate::peer::Peer;
+use crate::tls::Tls;
 
 /// How long connections get for their last words.
 const STOP: Duration = Duration::from_millis(900);
@@ -25,6 +30,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A TCP port behind which the front door is.
 pub struct Listener {
     socket: TcpListener,
+    tls: Option<Tls>,
     door: FrontDoor,
 }
 
@@ -34,7 +40,13 @@ impl Listener {
     pub async fn bind(address: SocketAddr, door: FrontDoor) -> Result<Self, MqttError> {
         let socket =
             TcpListener::bind(address).await.map_err(|source| MqttError::Listen { address, source })?;
-        Ok(Listener { socket, door })
+        Ok(Listener { socket, tls: None, door })
+    }
+
+    /// Speaks TLS on the port.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Listener { tls: Some(tls), ..self }
     }
 
     /// Where it listens; tells the port that was found if 0 was asked for.
@@ -50,8 +62,15 @@ impl Listener {
         loop {
             tokio::select! {
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) => drop(open.spawn(serve(stream, peer, self.door.clone()))),
-                    Err(error) => not_accepted(&error, &mut patience).await,
+                    Ok((stream, peer)) => {
+                        drop(open.spawn(serve(stream, peer, self.tls.clone(), self.door.clone())));
+                    }
+                    Err(error) => {
+                        if error.kind() != ErrorKind::ConnectionAborted {
+                            self.door.inner.places.let_one_go();
+                        }
+                        not_accepted(&error, &mut patience).await;
+                    }
                 },
                 Some(ended) = open.join_next() => report(ended),
                 () = &mut shutdown => break,
@@ -93,12 +112,15 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, door: FrontDoor) {
-    let peer = peer.to_string();
+async fn serve(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, door: FrontDoor) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(peer, %error, "the client left while it was accepted");
+        tracing::debug!(%peer, %error, "the client left while it was accepted");
     }
-    door.serve(stream, &peer).await;
+    let peer = Peer::new(peer);
+    match tls {
+        None => door.serve(stream, peer).await,
+        Some(tls) => door.serve_tls(stream, &tls, peer).await,
+    };
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub enum Refused {
     TooManyConnections,
     /// CONNECT did not succeed before its deadline.
     SlowConnect,
+    /// A TLS handshake that failed; a certificate that is not taken.
+    Tls,
     /// Not MQTT, or more bytes than are allowed.
     Malformed,
     Version,
@@ -39,6 +41,7 @@ impl Refused {
         match self {
             Refused::TooManyConnections => "too_many_connections",
             Refused::SlowConnect => "slow_connect",
+            Refused::Tls => "tls",
             Refused::Malformed => "malformed",
             Refused::Version => "version",
             Refused::Authentication => "authentication_method",

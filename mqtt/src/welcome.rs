@@ -2,7 +2,8 @@
 //!
 //! Promises: a stranger can send 64 KiB at most; each refusal is answered with the code that the
 //! client's version has for it and counted, and logged as far as [`crate::strangers`] allows; the place in
-//! the register is taken before CONNACK.
+//! the register is taken before CONNACK; failed sign-ins of one address are answered later and later
+//! ([`crate::failures`]).
 //!
 //! Refuses: v5 extended authentication.
 
@@ -15,14 +16,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::absent::Left;
-use crate::access::{Credentials, Denied, Identity};
+use crate::access::{Credentials, Denied, Identity, Proof};
+use crate::arrival::Arrival;
 use crate::codec::{self, Connect, ConnectError, Offer, Password, Refusal, Version};
 use crate::connections::{Entering, Inheritance, Seat};
 use crate::door::Inner;
 use crate::leave::Leave;
 use crate::observer::Refused;
 use crate::owed::WINDOW;
+use crate::peer::Peer;
+use crate::places::Place;
 use crate::rights::{self, Publishing};
+use crate::tls::Shown;
 use crate::wire::Wire;
 
 /// Bytes a client may send before it is known.
@@ -44,24 +49,56 @@ pub(crate) struct Welcomed {
 /// A refusal: what it is called, how it is answered, and what the log says.
 struct No(Refused, Option<(Version, Refusal)>, String);
 
-/// Reads CONNECT and finds out who it is; leaves the answer in `wire`.
-pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
+/// Who is to be let in, and what is known of it already.
+struct Newcomer<'a> {
+    shown: Shown,
+    arrival: (&'a Peer, &'a Place),
+    name: &'a str,
+}
+
+/// A client that was not let in, and how long its answer, which is in the wire, has to wait.
+struct Turned(Leave, Duration);
+
+/// Lets the client in, for as long as it may take.
+pub(crate) async fn enter<S: AsyncRead + AsyncWrite>(
     wire: &mut Wire<S>,
-    peer: &str,
+    shown: Shown,
+    arrival: &mut Arrival<'_>,
     door: &Arc<Inner>,
 ) -> Result<Welcomed, Leave> {
+    let Arrival { peer, name, place, patience } = arrival;
+    let newcomer = Newcomer { shown, arrival: (peer, place), name };
+    match patience.with(name, welcome(wire, newcomer, door)).await? {
+        Ok(welcomed) => Ok(welcomed),
+        Err(Turned(reason, wait)) => {
+            if !wait.is_zero() {
+                patience.pass(wait).await;
+            }
+            Err(reason)
+        }
+    }
+}
+
+/// Reads CONNECT and finds out who it is; leaves the answer in `wire`.
+async fn welcome<S: AsyncRead + AsyncWrite>(
+    wire: &mut Wire<S>,
+    newcomer: Newcomer<'_>,
+    door: &Arc<Inner>,
+) -> Result<Welcomed, Turned> {
+    let (name, source) = (newcomer.name, newcomer.arrival.0.source());
+    let turned = |reason| Turned(reason, Duration::ZERO);
     let frame = loop {
         match wire.frame(STRANGER_LIMIT) {
             Ok(Some(frame)) => break frame,
-            Ok(None) if wire.has_ended() => return Err(Leave::Closed),
-            Ok(None) => wire.exchange(true).await.map_err(|_gone| Leave::Closed)?,
+            Ok(None) if wire.has_ended() => return Err(turned(Leave::Closed)),
+            Ok(None) => wire.exchange(true).await.map_err(|_gone| turned(Leave::Closed))?,
             Err(malformed) => {
-                door.refuse_stranger(Refused::Malformed, peer, malformed);
-                return Err(Leave::Malformed(malformed));
+                door.refuse_stranger(Refused::Malformed, name, malformed);
+                return Err(turned(Leave::Malformed(malformed)));
             }
         }
     };
-    match admit(frame, door).await {
+    match admit(frame, newcomer, door).await {
         Ok((mut connect, seat, inheritance)) => {
             // The secret is needed no longer.
             connect.password = None;
@@ -72,11 +109,13 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite>(
             Ok(welcomed)
         }
         Err(No(what, answer, detail)) => {
-            door.refuse_stranger(what, peer, detail);
+            door.refuse_stranger(what, name, detail);
             if let Some((version, refusal)) = answer {
                 wire.writer(version).refuse(refusal);
             }
-            Err(Leave::NotWelcome)
+            let has_failed = matches!(what, Refused::BadLogin | Refused::NotAllowed);
+            let wait = has_failed.then(|| door.failures.failed(source, door.ports.clock.monotonic()));
+            Err(Turned(Leave::NotWelcome, wait.unwrap_or_default()))
         }
     }
 }
@@ -85,7 +124,11 @@ async fn inherited(inheritance: Option<Inheritance>) -> Option<Left> {
     timeout(HANDOVER, inheritance?).await.ok()?.ok()
 }
 
-async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat, Option<Inheritance>), No> {
+async fn admit(
+    frame: codec::Frame,
+    newcomer: Newcomer<'_>,
+    door: &Arc<Inner>,
+) -> Result<(Connect, Seat, Option<Inheritance>), No> {
     let connect = codec::connect(frame).map_err(unreadable)?;
     let version = connect.version;
     let no = |what, refusal, detail: &str| No(what, Some((version, refusal)), detail.to_owned());
@@ -95,11 +138,24 @@ async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat,
     if version == Version::V311 && connect.client_id.is_empty() && !connect.clean_start {
         return Err(no(Refused::ClientId, Refusal::ClientId, "a lasting session needs a client id"));
     }
-    let credentials = Credentials {
-        user_name: connect.user_name.clone().unwrap_or_default(),
-        password: connect.password.clone().unwrap_or(Password(Bytes::new())),
+    let given = connect.user_name.as_deref().unwrap_or_default();
+    let name = format!("{given:?}");
+    let credentials = match newcomer.shown {
+        // Who shows a certificate is the one in it, or nobody.
+        Shown::Certificate(proven) if given.is_empty() || given == proven => {
+            Credentials { user_name: proven, proof: Proof::Certificate }
+        }
+        Shown::Certificate(proven) => {
+            let detail = format!("{name} with the certificate of {proven:?}");
+            return Err(no(Refused::BadLogin, Refusal::BadLogin, &detail));
+        }
+        Shown::Nothing => {
+            let password = connect.password.clone().unwrap_or(Password(Bytes::new()));
+            Credentials { user_name: given.to_owned(), proof: Proof::Password(password) }
+        }
     };
     let name = format!("{:?}", credentials.user_name);
+    let (_, place) = newcomer.arrival;
     loop {
         let revocations = door.ports.connections.revocations();
         let identity = match door.check(credentials.clone()).await {
@@ -111,6 +167,9 @@ async fn admit(frame: codec::Frame, door: &Arc<Inner>) -> Result<(Connect, Seat,
         if !may_leave(&connect, &identity, door) {
             let detail = format!("{name} with a will on a foreign topic");
             return Err(no(Refused::Publish, Refusal::NotAuthorized, &detail));
+        }
+        if !place.let_in() {
+            return Err(No(Refused::TooManyConnections, None, format!("{name} came too late for its place")));
         }
         let (client_id, clean_start) = (connect.client_id.as_str(), connect.clean_start);
         let entering = Entering { identity: &identity, client_id, clean_start, revocations };

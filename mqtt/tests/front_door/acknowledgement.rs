@@ -9,7 +9,7 @@ use rollcall_mqtt::codec::Version;
 use tokio::time::timeout;
 
 use crate::client::{Client, SCAN, connect};
-use crate::gateway::{Gateway, present, running, unmatched};
+use crate::gateway::{Gateway, here, present, running, unmatched};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 
@@ -139,7 +139,7 @@ async fn who_waits_for_the_intake_asks_less_and_less_often() {
         assert_eq!(gate.frame().await, [0x40, 2, 0, 7]);
         asked
     };
-    let asked = tokio::select! { asked = talk => asked, _ = gateway.door.serve(far, "test") => 0 };
+    let asked = tokio::select! { asked = talk => asked, _ = gateway.door.serve(far, here()) => 0 };
     assert!((10..=30).contains(&asked), "{asked}");
 }
 

@@ -13,8 +13,8 @@ use rollcall_domain::ports::{Clock, DeviceConfig, Heartbeat, Presence, ScanIntak
 use rollcall_domain::scan::{Outcome, Unmatched};
 use rollcall_mqtt::codec::{QoS, Version};
 use rollcall_mqtt::{
-    Access, Configs, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Ports,
-    Refused, Reserved, Settings,
+    Access, Configs, Connections, Credentials, Denied, FrontDoor, Identity, Listener, Observer, Peer, Ports,
+    Proof, Refused, Reserved, Settings,
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -38,10 +38,14 @@ impl Access for OneSecret {
             self.closed.store(true, Ordering::SeqCst);
             interruption();
         }
-        if credentials.user_name.is_empty() && credentials.password.0.is_empty() {
-            return Ok(Identity::Anonymous);
-        }
-        if closed || credentials.password.0 != "secret" {
+        let fits = match &credentials.proof {
+            Proof::Password(password) if credentials.user_name.is_empty() && password.0.is_empty() => {
+                return Ok(Identity::Anonymous);
+            }
+            Proof::Password(password) => password.0 == "secret",
+            Proof::Certificate => credentials.user_name != "watcher",
+        };
+        if closed || !fits {
             return Err(Denied::BadLogin);
         }
         match credentials.user_name.as_str() {
@@ -79,7 +83,7 @@ impl Configs for Rooms {
     }
 }
 
-struct Noon;
+pub(crate) struct Noon;
 
 impl Clock for Noon {
     fn now(&self) -> Moment {
@@ -238,6 +242,11 @@ impl Running {
         assert_eq!((answer[0], answer[3]), (0x20, 0), "{answer:?}");
         client
     }
+}
+
+/// Where clients of no socket are said to come from.
+pub(crate) fn here() -> Peer {
+    Peer::new(([127, 0, 0, 1], 1).into())
 }
 
 pub(crate) fn present() -> ScanResult {

@@ -8,6 +8,7 @@
 )]
 
 mod acknowledgement;
+mod authority;
 mod client;
 mod company;
 mod gateway;
@@ -15,3 +16,4 @@ mod mutations;
 mod rights;
 mod sessions;
 mod strangers;
+mod tls;

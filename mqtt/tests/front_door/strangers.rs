@@ -9,7 +9,7 @@ use rollcall_mqtt::{Access, Credentials, Denied, Identity, Leave, Refused};
 use tokio::sync::mpsc;
 
 use crate::client::{Client, connect, frame};
-use crate::gateway::{Gateway, run, running};
+use crate::gateway::{Gateway, here, run, running};
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused_with_the_versions_own_code() {
@@ -62,7 +62,7 @@ async fn a_connect_that_announces_too_much_is_closed_before_it_is_sent() {
     let (near, far) = tokio::io::duplex(1 << 20);
     let mut client = Client::new(near, Version::V5);
     client.send(&[0x10, 0xFF, 0xFF, 0x7F]).await;
-    let reason = gateway.door.serve(far, "test").await;
+    let reason = gateway.door.serve(far, here()).await;
     assert!(matches!(reason, Leave::Malformed(Malformed::TooLarge { limit: 65_536, .. })), "{reason}");
     assert_eq!(client.closed().await, None);
     assert_eq!(gateway.refusals(), [Refused::Malformed]);
@@ -76,7 +76,7 @@ async fn a_connect_that_dawdles_is_closed_after_ten_seconds() {
     client.send(&[0x10, 0x20, 0, 4]).await;
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut passed = 0_u32;
-    let mut serving = std::pin::pin!(gateway.door.serve(far, "test"));
+    let mut serving = std::pin::pin!(gateway.door.serve(far, here()));
     let reason = loop {
         tokio::select! {
             reason = &mut serving => break reason,
@@ -110,7 +110,7 @@ async fn a_client_that_falls_silent_is_closed_and_one_that_pings_is_not() {
             }
         }
     };
-    let (reason, (silent, last)) = tokio::join!(gateway.door.serve(far, "test"), talk);
+    let (reason, (silent, last)) = tokio::join!(gateway.door.serve(far, here()), talk);
     assert_eq!((reason, last), (Leave::Silent, vec![0xE0, 1, 0x8D]));
     assert!((90..=121).contains(&silent), "{silent}");
 }
@@ -198,7 +198,7 @@ async fn a_client_without_a_keep_alive_is_told_ours_and_held_to_it() {
         let answer = client.frame().await;
         assert!(answer.windows(3).any(|bytes| bytes == [0x13, 0x02, 0x58]), "{answer:?}");
     };
-    let serving = tokio::time::timeout(Duration::from_secs(1_201), gateway.door.serve(far, "test"));
+    let serving = tokio::time::timeout(Duration::from_secs(1_201), gateway.door.serve(far, here()));
     assert_eq!(tokio::join!(serving, talk).0, Ok(Leave::Silent));
 }
 
@@ -208,7 +208,43 @@ async fn the_place_of_a_client_that_left_is_free_again() {
     for _ in 0..=200 {
         let (near, far) = tokio::io::duplex(16);
         drop(near);
-        assert_eq!(gateway.door.serve(far, "test").await, Leave::Closed);
+        assert_eq!(gateway.door.serve(far, here()).await, Leave::Closed);
     }
     assert!(gateway.refusals().is_empty());
+}
+
+/// Answers a CONNECT with this secret, and tells how many eighths of a second that took.
+async fn eighths_until_answered(gateway: &Gateway, secret: &str) -> u32 {
+    let (near, far) = tokio::io::duplex(1024);
+    let mut client = Client::new(near, Version::V311);
+    let talk = async {
+        client.send(&connect(Version::V311, "a", "gate", secret)).await;
+        let mut eighths = tokio::time::interval(Duration::from_millis(125));
+        let mut passed = 0;
+        loop {
+            tokio::select! {
+                biased;
+                _ = client.frame() => return passed,
+                _ = eighths.tick() => passed += 1,
+            }
+        }
+    };
+    tokio::select! { passed = talk => passed, _ = gateway.door.serve(far, here()) => panic!("no answer") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_guesses_waits_longer_and_longer_and_others_behind_the_same_address_do_not() {
+    let gateway = Gateway::new();
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        waits.push(eighths_until_answered(&gateway, "wrong").await);
+        assert!(eighths_until_answered(&gateway, "secret").await <= 1);
+    }
+    let expected = [0, 0, 0, 2, 4, 8, 16, 32, 32, 32];
+    assert!(
+        waits.iter().zip(expected).all(|(waited, expected)| (expected..=expected + 2).contains(waited)),
+        "{waits:?}"
+    );
+    // Each is counted once, as ever.
+    assert_eq!(gateway.refusals(), [Refused::BadLogin; 10]);
 }

@@ -1,7 +1,7 @@
 //! Whom the front door knows, and what it tells devices of their places.
 //!
-//! Promises: a device signs in with its secret, a person with a token and their own name, and nobody else but
-//! where the settings let everybody in; what a device is told is what holds now.
+//! Promises: a device signs in with its secret or its certificate, a person with a token and their own name, and
+//! nobody else but where the settings let everybody in; what a device is told is what holds now.
 //!
 //! Refuses: people's passwords, which belong on the sign-in page alone.
 
@@ -12,7 +12,7 @@ use rollcall_domain::code::KeyKind;
 use rollcall_domain::ids::DeviceId;
 use rollcall_domain::people::Role;
 use rollcall_domain::ports::DeviceConfig;
-use rollcall_mqtt::{Access, Configs, Credentials, Denied, Identity};
+use rollcall_mqtt::{Access, Configs, Credentials, Denied, Identity, Proof};
 use rollcall_store::{Store, StoreError};
 
 pub(super) struct Known {
@@ -35,11 +35,14 @@ impl Known {
     fn device(&self, shown: &Credentials) -> Result<Option<Identity>, Denied> {
         let Ok(device) = DeviceId::parse(&shown.user_name) else { return Ok(None) };
         let known = self.store.views().now().campus.devices.get(&device).map(|device| device.may_scan());
-        let fits = self
-            .store
-            .register()
-            .is_device_secret(&device, &shown.password.0)
-            .map_err(|error| unavailable(&error))?;
+        let fits = match &shown.proof {
+            Proof::Certificate => true,
+            Proof::Password(password) => self
+                .store
+                .register()
+                .is_device_secret(&device, &password.0)
+                .map_err(|error| unavailable(&error))?,
+        };
         match known {
             Some(true) if fits => Ok(Some(Identity::Device(device))),
             Some(false) if fits => Err(Denied::NotAllowed),
@@ -49,8 +52,8 @@ impl Known {
 
     /// Admins and monitors, with a token that they made for a program.
     fn person(&self, shown: &Credentials) -> Result<Option<Identity>, Denied> {
-        let found =
-            self.store.register().user_of_token(&shown.password.0).map_err(|error| unavailable(&error))?;
+        let Proof::Password(token) = &shown.proof else { return Ok(None) };
+        let found = self.store.register().user_of_token(&token.0).map_err(|error| unavailable(&error))?;
         let Some((id, _)) = found else { return Ok(None) };
         let key = self.store.pseudonyms().key(KeyKind::Username, &shown.user_name);
         let now = self.store.views().now();
@@ -66,7 +69,8 @@ impl Known {
 
 impl Access for Known {
     fn check(&self, shown: &Credentials) -> Result<Identity, Denied> {
-        if shown.user_name.is_empty() && shown.password.0.is_empty() {
+        let is_nameless = matches!(&shown.proof, Proof::Password(password) if password.0.is_empty());
+        if is_nameless && shown.user_name.is_empty() {
             return if self.anonymous { Ok(Identity::Anonymous) } else { Err(Denied::BadLogin) };
         }
         if let Some(device) = self.device(shown)? {

@@ -89,6 +89,26 @@ impl Loaded {
         if problems.is_empty() { Ok(self) } else { Err(Problems::sorted(problems)) }
     }
 
+    /// What whoever opens the files that the settings name found wrong with them, each under its key and with
+    /// what to do; `None` if it is nothing.
+    pub fn problems(
+        &self,
+        found: impl IntoIterator<Item = (&'static str, Fault, &'static str)>,
+    ) -> Option<Problems> {
+        let origin = |path: &str| {
+            let entry = self.entries.iter().find(|entry| entry.key.path == path)?;
+            entry.in_force.as_ref().map(|in_force| in_force.origin.clone())
+        };
+        let problem = |(path, fault, advice): (&str, Fault, &str)| Problem {
+            origin: origin(path).unwrap_or(Origin::Default),
+            key: path.to_owned(),
+            fault,
+            advice: advice.to_owned(),
+        };
+        let problems: Vec<Problem> = found.into_iter().map(problem).collect();
+        (!problems.is_empty()).then(|| Problems::sorted(problems))
+    }
+
     /// The keys whose value in force differs between the two.
     #[must_use]
     pub fn changed_keys(&self, other: &Self) -> Vec<&'static Key> {

@@ -4,7 +4,7 @@
 //! do; it never quotes a secret.
 
 use std::fmt::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -90,6 +90,8 @@ pub enum Fault {
     Alone { other: &'static str },
     #[error("disagrees with {other}: {why}")]
     Disagrees { other: &'static str, why: String },
+    #[error("{} {why}", path.display())]
+    File { path: PathBuf, why: String },
     #[error("the table of keys and the settings disagree: {message}")]
     Internal { message: String },
 }

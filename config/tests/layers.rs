@@ -174,11 +174,11 @@ fn only_what_somebody_changed_is_told_to_be_not_built_yet() {
 }
 
 #[test]
-fn settings_with_tls_are_sound_but_nothing_may_run_on_them_yet() {
-    let tls = "[mqtt]\ntls_listen = \"0.0.0.0:8883\"\ntls_cert = \"a\"\ntls_key = \"b\"\n";
+fn settings_with_https_are_sound_but_nothing_may_run_on_them_yet() {
+    let tls = "[http]\ntls_cert = \"a\"\ntls_key = \"b\"\n";
     let problems = load_text(tls, &no_environment()).unwrap().ready().unwrap_err();
-    assert_eq!(problems.found(), 3);
-    assert!(problems.to_string().starts_with("rollcall.toml:2:14: mqtt.tls_listen: is not built yet; "));
+    assert_eq!(problems.found(), 2);
+    assert!(problems.to_string().starts_with("rollcall.toml:2:12: http.tls_cert: is not built yet; "));
     let other = load_text("limits.user_per_hour = 5", &no_environment()).unwrap();
     assert!(other.ready().is_ok());
 }

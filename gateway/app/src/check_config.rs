@@ -1,16 +1,24 @@
-//! `rollcall check-config`: every mistake at once, or what is in force and why.
+//! `rollcall check-config`: every mistake at once, or what is in force and why. Files that the settings name are
+//! looked at once the settings are sound.
+
+use std::sync::Arc;
 
 use rollcall_config::{ConfigFile, Environment, Loaded, load, reason};
 
+use crate::clock::RealClock;
 use crate::exit::Exit;
-use crate::output;
+use crate::{gateway, output};
 
 /// Prints the settings in force, or everything that is wrong with them.
 pub(crate) fn check_config(file: &ConfigFile, environment: &Environment) -> Exit {
     for remark in environment.ignored() {
         output::complain(&format!("warning: {remark}"));
     }
-    let loaded = match load(file, environment).and_then(Loaded::ready) {
+    let checked = load(file, environment).and_then(Loaded::ready).and_then(|loaded| {
+        gateway::check_certificates(&loaded, Arc::new(RealClock::new()))?;
+        Ok(loaded)
+    });
+    let loaded = match checked {
         Ok(loaded) => loaded,
         Err(problems) => {
             output::complain(&format!("{problems}\n{}", problems.count()));

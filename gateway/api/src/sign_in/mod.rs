@@ -14,6 +14,6 @@ mod routes;
 pub(crate) mod tokens;
 
 pub use caller::SignedIn;
-pub use origin::is_our_own_page;
+pub use origin::{is_foreign_page, is_our_own_page};
 pub(crate) use routes::configure;
 pub use routes::{Session, UserView, sign_in, user_view};

@@ -23,7 +23,7 @@ pub fn is_our_own_page(request: &HttpRequest, options: &Options) -> bool {
 }
 
 /// Whether another site's page made this request; a program that is no browser does not say.
-pub(crate) fn is_foreign_page(request: &HttpRequest, options: &Options) -> bool {
+pub fn is_foreign_page(request: &HttpRequest, options: &Options) -> bool {
     origin(request).is_some_and(|origin| !is_here(request, origin) && !is_allowed(origin, options))
 }
 

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use rollcall_api::Api;
 
 use super::listen::cannot_listen;
+use super::websocket::{self, Sockets};
 
 const WORKERS: usize = 2;
 const STOP_SECONDS: u64 = 1;
@@ -29,20 +30,26 @@ impl Http {
     ///
     /// # Errors
     /// The address is taken, or not this machine's.
-    pub(crate) fn start(api: Api, listen: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(api: Api, sockets: Sockets, listen: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(listen)
             .map_err(|error| cannot_listen(listen, "pages", "http.listen", &error))?;
         let address = listener.local_addr().context("cannot tell the address of the pages")?;
         let served = api.clone();
-        let server =
-            HttpServer::new(move || rollcall_api::app(served.clone(), rollcall_dashboards::configure))
-                .workers(WORKERS)
-                .max_connections(CONNECTIONS)
-                .disable_signals()
-                .shutdown_timeout(STOP_SECONDS)
-                .listen(listener)
-                .with_context(|| format!("cannot serve pages on {address}"))?
-                .run();
+        let app = move || {
+            let sockets = sockets.clone();
+            rollcall_api::app(served.clone(), |config| {
+                rollcall_dashboards::configure(config);
+                websocket::configure(config, sockets);
+            })
+        };
+        let server = HttpServer::new(app)
+            .workers(WORKERS)
+            .max_connections(CONNECTIONS)
+            .disable_signals()
+            .shutdown_timeout(STOP_SECONDS)
+            .listen(listener)
+            .with_context(|| format!("cannot serve pages on {address}"))?
+            .run();
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

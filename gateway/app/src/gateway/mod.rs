@@ -8,16 +8,20 @@
 //!
 //! Refuses: rules, and anything that a room could do itself.
 
+mod certificates;
 mod first_admin;
+mod flow;
 mod health;
 mod http;
 mod known;
 mod ledger;
 mod listen;
 mod mqtt;
+mod open_files;
 mod random;
 mod upgrade;
 mod upstream;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,6 +47,7 @@ use crate::control::Control;
 use crate::data::clear_scratch;
 use crate::keys;
 
+pub(crate) use self::certificates::{Certificates, check as check_certificates};
 pub(crate) use self::random::{device_secret as new_secret, password as new_password};
 
 /// What a sample campus is made of.
@@ -69,6 +74,7 @@ pub(crate) struct Gateway {
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) mqtt: SocketAddr,
+    pub(crate) mqtt_tls: Option<SocketAddr>,
 }
 
 impl Gateway {
@@ -82,6 +88,7 @@ impl Gateway {
         data: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
+        open_files::allow_many();
         upgrade::undo_unfinished(&settings.store, data, clock.as_ref())?;
         let found = keys::load(
             settings.store.key_file.as_deref(),
@@ -126,14 +133,19 @@ impl Gateway {
             options: Options::of(settings, env!("CARGO_PKG_VERSION")),
         })
         .context("cannot start the API")?;
-        let http = Http::start(api, settings.http.listen)?;
+        let http = Http::start(api, mqtt.sockets.clone(), settings.http.listen)?;
         let control = start_control(data, &store, clock);
         keep_giving_back();
         Ok(Gateway { store, http, mqtt, portal, control, introduces })
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
-        Addresses { http: self.http.address, mqtt: self.mqtt.address }
+        Addresses { http: self.http.address, mqtt: self.mqtt.address, mqtt_tls: self.mqtt.tls_address }
+    }
+
+    /// What it shows to terminals that speak TLS.
+    pub(crate) fn certificates(&self) -> Option<Certificates> {
+        self.mqtt.certificates.clone()
     }
 
     /// Makes the first account, if that waits for everything else to be said.

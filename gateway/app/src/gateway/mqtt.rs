@@ -1,6 +1,7 @@
 //! The MQTT front door, joined to the rooms behind it.
 //!
-//! Promises: it serves on threads of its own, and stops within a second.
+//! Promises: it serves on threads of its own, plain, behind TLS and for WebSockets alike, and stops within a
+//! second.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,13 +19,15 @@ use rollcall_mqtt::{
     Access, Connections, FrontDoor, Listener, MqttError, Observer, Ports, Refused, Reserved,
 };
 use rollcall_store::Store;
-use tokio::runtime::Runtime;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
+use super::certificates::Certificates;
 use super::health::MqttHealth;
 use super::known::Known;
 use super::listen::cannot_listen;
+use super::websocket::Sockets;
 
 const THREADS: usize = 2;
 /// A socket that has not signed in by then is closed.
@@ -33,7 +36,11 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// The running front door.
 pub(crate) struct Mqtt {
     pub(crate) address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    pub(crate) tls_address: Option<SocketAddr>,
+    pub(crate) certificates: Option<Certificates>,
+    /// The way in for clients of the HTTP port.
+    pub(crate) sockets: Sockets,
+    stop: watch::Sender<bool>,
     ended: JoinHandle<()>,
     serving: watch::Receiver<bool>,
     threads: Threads,
@@ -79,6 +86,7 @@ impl Mqtt {
             reserved: reserved(settings),
         };
         let known = Arc::new(Known::new(settings, store));
+        let certificates = Certificates::load(&settings.mqtt, Arc::clone(&clock))?;
         let ports = Ports {
             access: Arc::clone(&known) as Arc<dyn Access>,
             intake,
@@ -95,23 +103,19 @@ impl Mqtt {
             .build()
             .context("cannot start the threads of the front door")?;
         let (handle, threads) = (runtime.handle().clone(), Threads(Some(runtime)));
-        let listen = settings.mqtt.listen;
-        let bound = handle.spawn(Listener::bind(listen, door)).await.context("cannot start MQTT")?;
-        let listener = bound.map_err(|error| match error {
-            MqttError::Listen { address, source } => cannot_listen(address, "MQTT", "mqtt.listen", &source),
-            // It says all there is to say, its causes included.
-            other @ MqttError::Thread { .. } => anyhow!("{other}"),
-        })?;
-        let address = listener.address().context("cannot tell the address of MQTT")?;
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (plain, address) = bind(settings.mqtt.listen, "mqtt.listen", &door, &handle).await?;
+        let mut listeners = vec![plain];
+        let mut tls_address = None;
+        if let (Some(listen), Some(Certificates { tls })) = (settings.mqtt.tls_listen, &certificates) {
+            let (listener, address) = bind(listen, "mqtt.tls_listen", &door, &handle).await?;
+            listeners.push(listener.with_tls(tls.clone()));
+            tls_address = Some(address);
+        }
+        let sockets = Sockets::new(door, handle.clone(), settings.mqtt.max_packet_bytes);
+        let stop = watch::Sender::new(false);
         let (serves, serving) = watch::channel(true);
-        let ended = handle.spawn(async move {
-            // Also if it ends by a panic, which drops it.
-            let _ended = Ended(serves);
-            // Told to stop, or the gateway is gone: both end it.
-            listener.run(async { stopped.await.unwrap_or_default() }).await;
-        });
-        Ok(Mqtt { address, stop, ended, serving, threads })
+        let ended = handle.spawn(serve(listeners, sockets.clone(), stop.subscribe(), Ended(serves)));
+        Ok(Mqtt { address, tls_address, certificates, sockets, stop, ended, serving, threads })
     }
 
     pub(crate) fn health(&self) -> Arc<dyn HealthSource> {
@@ -119,12 +123,44 @@ impl Mqtt {
     }
 
     pub(crate) async fn stop(self) {
-        drop(self.stop);
+        self.stop.send_replace(true);
         if let Err(error) = self.ended.await {
             tracing::error!(%error, "the front door did not end in order");
         }
         drop(self.threads);
     }
+}
+
+async fn bind(
+    listen: SocketAddr,
+    key: &str,
+    door: &FrontDoor,
+    handle: &Handle,
+) -> Result<(Listener, SocketAddr)> {
+    let bound = handle.spawn(Listener::bind(listen, door.clone())).await.context("cannot start MQTT")?;
+    let listener = bound.map_err(|error| match error {
+        MqttError::Listen { address, source } => cannot_listen(address, "MQTT", key, &source),
+        // It says all there is to say, its causes included.
+        other @ MqttError::Thread { .. } => anyhow!("{other}"),
+    })?;
+    let address = listener.address().context("cannot tell the address of MQTT")?;
+    Ok((listener, address))
+}
+
+/// Serves until it is told to stop, or the gateway is gone. `_ended` tells, also after a panic.
+async fn serve(listeners: Vec<Listener>, sockets: Sockets, stop: watch::Receiver<bool>, _ended: Ended) {
+    let mut all = JoinSet::new();
+    for listener in listeners {
+        let mut stop = stop.clone();
+        all.spawn(listener.run(async move { drop(stop.wait_for(|stop| *stop).await) }));
+    }
+    // All listeners stop together, and with them whoever came another way. One that ended otherwise is a fault,
+    // and takes the others with it, so that it shows.
+    if let Some(Err(error)) = all.join_next().await {
+        tracing::error!(%error, "a port for terminals is served no more; restart the gateway");
+    }
+    let others = async { while all.join_next().await.is_some() {} };
+    tokio::join!(others, sockets.all_left());
 }
 
 /// What those who come without a name may not use. Filters of the settings are valid.

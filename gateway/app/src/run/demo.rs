@@ -151,7 +151,7 @@ fn plan(addresses: Addresses, sample: &Sample, devices: Vec<(DeviceId, String)>)
 fn told(addresses: Addresses, people: &SignIns, trial: &Trial) -> String {
     let SignIns { admin, teacher, student } = people;
     let Trial { device, secret, student: away } = trial;
-    let Addresses { http, mqtt } = addresses;
+    let Addresses { http, mqtt, .. } = addresses;
     let (host, port) = (mqtt.ip(), mqtt.port());
     format!(
         r#"Rollcall demo

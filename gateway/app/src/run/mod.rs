@@ -64,10 +64,11 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
         announce(&environment, &loaded, &folder);
         let settings = &loaded.settings;
         let gateway = Gateway::start(settings, &environment, folder.path(), Arc::clone(&clock)).await?;
-        let Addresses { http, mqtt } = gateway.addresses();
-        info!(%http, %mqtt, "rollcall is running; stop it with SIGTERM or Ctrl-C");
+        let Addresses { http, mqtt, mqtt_tls } = gateway.addresses();
+        let mqtt_tls = mqtt_tls.map(tracing::field::display);
+        info!(%http, %mqtt, mqtt_tls, "rollcall is running; stop it with SIGTERM or Ctrl-C");
         gateway.introduce().await?;
-        let mut reloader = Reloader::new(file, environment, loaded, log);
+        let mut reloader = Reloader::new((file, environment), loaded, log, gateway.certificates());
         serve(&mut signals, &mut reloader).await;
         let parts = async {
             gateway.stop().await;

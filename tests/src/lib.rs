@@ -14,6 +14,7 @@
 
 pub mod browser;
 pub mod campus;
+pub mod certificates;
 #[path = "../../gateway/api/tests/common/disk.rs"]
 pub mod disk;
 pub mod gateway;

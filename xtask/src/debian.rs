@@ -24,7 +24,7 @@ struct Peer {
     why: &'static str,
 }
 
-const PEERS: [Peer; 4] = [
+const PEERS: [Peer; 8] = [
     Peer {
         program: "mosquitto",
         package: BROKER,
@@ -37,6 +37,10 @@ const PEERS: [Peer; 4] = [
     },
     Peer { program: "chromium", package: "chromium", why: "the browser that opens the pages" },
     Peer { program: "chromedriver", package: "chromium-driver", why: "steers the browser" },
+    Peer { program: "python3", package: "python3", why: "runs the MQTT client paho-mqtt" },
+    Peer { program: "pip3", package: "python3-pip", why: "installs that client into target/tools" },
+    Peer { program: "node", package: "nodejs", why: "runs the MQTT client mqtt of npm" },
+    Peer { program: "npm", package: "npm", why: "installs that client into target/tools" },
 ];
 
 /// The one package among them that brings a service.
@@ -199,7 +203,10 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_asked_for_by_its_package() {
-        assert_eq!(all(), ["mosquitto", "mosquitto-clients", "chromium", "chromium-driver"]);
+        let clients = ["python3", "python3-pip", "nodejs", "npm"];
+        let all_of =
+            [&["mosquitto", "mosquitto-clients", "chromium", "chromium-driver"][..], &clients].concat();
+        assert_eq!(all(), all_of);
         assert_eq!(packages(&missing(|name| name != "chromedriver")), ["chromium-driver"]);
         assert!(missing(|_| true).is_empty());
     }

@@ -15,6 +15,7 @@ use crate::args::Command;
 
 mod args;
 mod bench;
+mod clients;
 mod debian;
 mod files;
 mod layout;

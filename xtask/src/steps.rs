@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::clients;
 use crate::debian;
 use crate::layout;
 use crate::process::{cargo, program, run, run_counting};
@@ -96,6 +97,7 @@ impl Step {
             }
             Self::GatewayTests => {
                 debian::ensure_peers(root)?;
+                clients::ensure(root)?;
                 let mut command = cargo(root);
                 command.args(TEST).args(["--package", "rollcall-tests"]).env("PATH", debian::path()?);
                 run_tests(&mut command, tally)

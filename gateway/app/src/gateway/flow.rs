@@ -14,42 +14,73 @@ use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{FromRequest as _, HttpRequest, dev};
 use rollcall_api::Problem;
-use rollcall_mqtt::Peer;
 use tokio_stream::Stream;
 
-/// The bytes that came since the last frame.
+/// The longest head of a frame with 125 bytes at most.
+const HEAD: usize = 6;
+
+/// What came of one client and is not understood yet.
 #[derive(Clone)]
-pub(super) struct Flow {
-    unread: Rc<Cell<usize>>,
-    peer: Peer,
+pub(super) struct Flow(Rc<State>);
+
+struct State {
+    unread: Cell<usize>,
+    has_spoken: Cell<bool>,
+    is_let_in: Cell<bool>,
+    /// A stranger was told to wait although it had not spoken yet.
+    has_waited: Cell<bool>,
+    is_over: Cell<bool>,
     most_of_a_stranger: usize,
     most: usize,
 }
 
+/// What to do with the next bytes.
+enum Turn {
+    Read,
+    Wait,
+    Refuse,
+}
+
 impl Flow {
-    pub(super) fn new(peer: Peer, most_of_a_stranger: usize, most: usize) -> Self {
-        Flow { unread: Rc::default(), peer, most_of_a_stranger, most }
+    pub(super) fn new(most_of_a_stranger: usize, most: usize) -> Self {
+        let (no, unread) = (|| Cell::new(false), Cell::new(0));
+        let (has_spoken, is_let_in, has_waited, is_over) = (no(), no(), no(), no());
+        Flow(Rc::new(State { unread, has_spoken, is_let_in, has_waited, is_over, most_of_a_stranger, most }))
     }
 
-    /// A frame was made of them.
-    pub(super) fn understood(&self) {
-        self.unread.set(0);
+    /// A frame with so many bytes was made of what came.
+    pub(super) fn understood(&self, bytes: usize) {
+        let length = match bytes {
+            ..=125 => 0,
+            126..=0xFFFF => 2,
+            _ => 8,
+        };
+        self.0.has_spoken.set(true);
+        self.0.unread.set(self.0.unread.get().saturating_sub(HEAD + length + bytes));
+    }
+
+    /// It is a stranger no longer. To be told before anything more is read, or what is read then would be held
+    /// against the limits of a stranger.
+    pub(super) fn let_in(&self) {
+        self.0.is_let_in.set(true);
     }
 
     /// More came than makes any frame.
     pub(super) fn is_over(&self) -> bool {
-        self.unread.get() > self.most
+        self.0.is_over.get()
     }
 
-    fn add(&self, bytes: usize) -> Result<(), PayloadError> {
-        self.unread.set(self.unread.get().saturating_add(bytes));
-        if self.is_over() { Err(PayloadError::Overflow) } else { Ok(()) }
-    }
-
-    /// A stranger has said enough. That it is let in shows by an answer, which goes out on the task that reads
-    /// here, so that task is woken by nothing else and looks again then.
-    fn must_wait(&self) -> bool {
-        self.unread.get() >= self.most_of_a_stranger && !self.peer.is_let_in()
+    /// A stranger that has spoken waits for its answer, and shows that it is let in by that answer, which goes out
+    /// on the task that reads here: so the task looks again then, and need not be woken. One that has not is given
+    /// one look at what came, and has said too much if there is still no frame in it.
+    fn turn(&self) -> Turn {
+        let state = &self.0;
+        match state.unread.get() {
+            unread if unread > state.most => Turn::Refuse,
+            unread if unread < state.most_of_a_stranger || state.is_let_in.get() => Turn::Read,
+            _ if state.has_spoken.get() || !state.has_waited.replace(true) => Turn::Wait,
+            _ => Turn::Refuse,
+        }
     }
 }
 
@@ -69,14 +100,23 @@ impl Stream for Measured {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.flow.must_wait() {
-            return Poll::Pending;
+        match self.flow.turn() {
+            Turn::Read => {}
+            Turn::Wait => {
+                if !self.flow.0.has_spoken.get() {
+                    context.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
+            Turn::Refuse => {
+                self.flow.0.is_over.set(true);
+                return Poll::Ready(Some(Err(PayloadError::Overflow)));
+            }
         }
         let bytes = ready!(Pin::new(&mut self.body).poll_next(context));
-        Poll::Ready(bytes.map(|bytes| {
-            let bytes = bytes?;
-            self.flow.add(bytes.len())?;
-            Ok(bytes)
-        }))
+        if let Some(Ok(bytes)) = &bytes {
+            self.flow.0.unread.set(self.flow.0.unread.get().saturating_add(bytes.len()));
+        }
+        Poll::Ready(bytes)
     }
 }

@@ -38,8 +38,11 @@ const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 const ROOM: usize = 16 * 1024;
 /// The longest frame that is sent; the library queues some dozens of them.
 const FRAME: usize = 4 * 1024;
-/// The longest frame of a client that has not signed in.
-const STRANGERS_FRAME: usize = 64 * 1024 + 8;
+/// What a client may say that has not signed in, the heads of frames and packets included.
+const STRANGER: usize = 64 * 1024 + 64;
+/// The longest frame for which room is made at once, before the client has signed in. Longer than what is read of
+/// such a client, so that one which goes on without waiting for its answer is not sent away for it.
+const STRANGERS_FRAME: usize = 512 * 1024;
 /// How long a client gets to take what is left for it.
 const LAST: Duration = Duration::from_millis(900);
 
@@ -55,8 +58,8 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(door: FrontDoor, threads: Handle, max_packet_bytes: u32) -> Self {
-        // With its header, and more than one packet of a stranger.
-        let largest = usize::try_from(max_packet_bytes).unwrap_or(usize::MAX).saturating_add(STRANGERS_FRAME);
+        // With its header, and some more packets in the same frame.
+        let largest = usize::try_from(max_packet_bytes).unwrap_or(usize::MAX).saturating_add(STRANGER);
         Sockets { door, threads, places: Arc::new(Semaphore::new(MOST)), largest }
     }
 
@@ -90,8 +93,8 @@ async fn connect(
     };
     let address = request.peer_addr().ok_or_else(Problem::fault)?;
     let peer = Peer::new(address);
-    let most = sockets.largest.saturating_add(2 * STRANGERS_FRAME);
-    let flow = Flow::new(peer.clone(), 2 * STRANGERS_FRAME, most);
+    let most = sockets.largest.saturating_add(STRANGERS_FRAME);
+    let flow = Flow::new(STRANGER, most);
     let body = limited(&request, body, &flow).await?;
     let shaken = actix_ws::handle_with_protocols(&request, body, &PROTOCOLS);
     let (response, session, stream) =
@@ -109,6 +112,7 @@ async fn connect(
     let frames = Frames {
         stream: Some(stream.max_frame_size(STRANGERS_FRAME)),
         peer: known,
+        flow: flow.clone(),
         largest: sockets.largest,
     };
     let incoming = Incoming { frames, flow };
@@ -168,7 +172,7 @@ impl Incoming {
                 Some(Err(_)) => return End::Close(CloseCode::Protocol, "this is no frame"),
                 Some(Ok(message)) => message,
             };
-            self.flow.understood();
+            self.flow.understood(length(&message));
             let bytes = match message {
                 Message::Binary(bytes)
                 | Message::Continuation(
@@ -193,11 +197,26 @@ impl Incoming {
     }
 }
 
+/// The bytes in a frame.
+fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Continuation(item) => match item {
+            Item::FirstText(bytes) | Item::FirstBinary(bytes) | Item::Continue(bytes) | Item::Last(bytes) => {
+                bytes.len()
+            }
+        },
+        Message::Close(_) | Message::Nop => 0,
+    }
+}
+
 /// A client's frames, of which those of a stranger are short.
 struct Frames {
     /// There, but for the moment in which its limit changes.
     stream: Option<MessageStream>,
     peer: Peer,
+    flow: Flow,
     /// Of one that was let in; zero once it counts.
     largest: usize,
 }
@@ -207,6 +226,7 @@ impl Frames {
         poll_fn(|context| {
             if self.largest > 0 && self.peer.is_let_in() {
                 let largest = std::mem::take(&mut self.largest);
+                self.flow.let_in();
                 self.stream = self.stream.take().map(|stream| stream.max_frame_size(largest));
             }
             match &mut self.stream {

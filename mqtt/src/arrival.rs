@@ -64,7 +64,7 @@ async fn place(peer: &Peer, door: &Arc<Inner>) -> Result<(Place, LetGo), NoPlace
         Err(NoPlace::Soon) => {}
         other => return other,
     }
-    let waiting = door.places.wait(peer)?;
+    let Some(waiting) = door.places.wait(peer) else { return door.places.take(peer, true) };
     let mut stopping = door.ports.connections.stopping();
     let soon = async {
         loop {

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
@@ -26,6 +26,8 @@ use crate::tls::Tls;
 const STOP: Duration = Duration::from_millis(900);
 /// Between two failed accepts.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait to be accepted, if the system allows as many.
+const BACKLOG: u32 = 4_096;
 
 /// A TCP port behind which the front door is.
 pub struct Listener {
@@ -38,8 +40,7 @@ impl Listener {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(address: SocketAddr, door: FrontDoor) -> Result<Self, MqttError> {
-        let socket =
-            TcpListener::bind(address).await.map_err(|source| MqttError::Listen { address, source })?;
+        let socket = listen(address).map_err(|source| MqttError::Listen { address, source })?;
         Ok(Listener { socket, tls: None, door })
     }
 
@@ -80,6 +81,15 @@ impl Listener {
         self.door.inner.ports.connections.stop();
         last_words(open).await;
     }
+}
+
+/// All terminals of a campus may come at once, after a power cut. One for which the system had no room to wait
+/// tries again only after a second, then after two more.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Spaces failed accepts. What passed while all went well is not made up for.

@@ -20,7 +20,7 @@ use crate::peer::{Peer, Source};
 
 /// Connections that have not signed in; some tens of kilobytes each at most.
 const MOST_STRANGERS: usize = 2_048;
-/// Of one address, connections that wait to be one of them.
+/// Of one address, connections that wait to be one of them. One more waits for nothing.
 const MOST_WAITING: usize = 1_024;
 
 pub(crate) struct Places {
@@ -46,7 +46,7 @@ struct Table {
 pub(crate) enum NoPlace {
     /// There may be one in a moment.
     Soon,
-    /// All are taken by those who have signed in, or too many wait.
+    /// All are taken by those who have signed in.
     Full,
 }
 
@@ -90,16 +90,16 @@ impl Places {
         Ok((Place { number, peer, is_let_in, places }, let_go))
     }
 
-    /// Somebody begins to wait for a place.
-    pub(crate) fn wait(&self, peer: &Peer) -> Result<Waiting<'_>, NoPlace> {
+    /// Somebody begins to wait for a place, unless too many of the same address do.
+    pub(crate) fn wait(&self, peer: &Peer) -> Option<Waiting<'_>> {
         let source = peer.source();
         let mut table = self.table();
         let waiting = table.waiting.entry(source).or_default();
         if *waiting >= MOST_WAITING {
-            return Err(NoPlace::Full);
+            return None;
         }
         *waiting += 1;
-        Ok(Waiting { source, places: self })
+        Some(Waiting { source, places: self })
     }
 
     /// Gives a stranger's place up, where something else is short.
@@ -240,9 +240,9 @@ mod tests {
     #[test]
     fn those_who_wait_at_one_address_leave_room_for_those_of_another() {
         let places = Places::new(1);
-        let waiting: Vec<Waiting<'_>> = (0..MOST_WAITING).map_while(|_| places.wait(&peer(1)).ok()).collect();
-        assert_eq!((waiting.len(), places.wait(&peer(1)).err()), (MOST_WAITING, Some(NoPlace::Full)));
-        assert!(places.wait(&peer(2)).is_ok());
+        let waiting: Vec<Waiting<'_>> = (0..MOST_WAITING).map_while(|_| places.wait(&peer(1))).collect();
+        assert!(waiting.len() == MOST_WAITING && places.wait(&peer(1)).is_none());
+        assert!(places.wait(&peer(2)).is_some());
         drop(waiting);
         assert!(places.table().waiting.is_empty());
     }

@@ -149,3 +149,33 @@ fn the_count_says_when_more_may_follow() {
             .ends_with("\n1 problem in the settings; more may follow when the file can be read to its end\n")
     );
 }
+
+#[test]
+fn every_file_of_the_tls_port_that_cannot_be_used_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[mqtt]\ntls_listen = \"127.0.0.1:0\"\ntls_cert = \"none.pem\"\ntls_key = \".\"\nclient_ca = \"tls.toml\"\n";
+    std::fs::write(folder.path().join("tls.toml"), text).unwrap();
+    let check = || {
+        let output = rollcall(folder.path(), &["check-config", "--config", "tls.toml"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        common::text(&output.stderr).to_owned()
+    };
+    let said = check();
+    assert!(
+        said.starts_with("tls.toml:3:12: mqtt.tls_cert: none.pem does not exist; check the path"),
+        "{said}"
+    );
+    assert!(
+        said.contains("\ntls.toml:4:11: mqtt.tls_key: . is not a file; name a regular PEM file\n"),
+        "{said}"
+    );
+    assert!(said.ends_with("\n2 problems in the settings\n"), "{said}");
+    std::fs::write(folder.path().join("none.pem"), "no PEM at all").unwrap();
+    std::fs::write(folder.path().join("key.pem"), "no PEM either").unwrap();
+    std::fs::write(folder.path().join("tls.toml"), text.replace("\".\"", "\"key.pem\"")).unwrap();
+    let said = check();
+    assert!(
+        said.starts_with("tls.toml:3:12: mqtt.tls_cert: none.pem holds no certificate; name the"),
+        "{said}"
+    );
+}

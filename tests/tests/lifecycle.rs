@@ -256,16 +256,15 @@ fn settings_that_nothing_goes_by_yet_are_named_at_the_start_unless_they_are_the_
 
 #[test]
 fn plain_text_is_never_served_where_tls_was_asked_for() {
-    for tls in [
-        "[http]\ntls_cert = \"a\"\ntls_key = \"b\"\n",
-        "[mqtt]\ntls_listen = \"127.0.0.1:0\"\ntls_cert = \"a\"\ntls_key = \"b\"\nclient_ca = \"c\"\n",
+    let https = "[http]\ntls_cert = \"a\"\ntls_key = \"b\"\n";
+    let mqtt = "[mqtt]\ntls_listen = \"127.0.0.1:0\"\ntls_cert = \"a\"\ntls_key = \"b\"\nclient_ca = \"c\"\n";
+    for (tls, why) in [
+        (https, ": is not built yet; remove it, or everything would go in plain text"),
+        (mqtt, "rollcall.toml:3:12: mqtt.tls_cert: a does not exist; check the path"),
     ] {
         let folder = campus(tls);
         let said = refusal(folder.path(), &["--config", "rollcall.toml"]);
-        assert!(
-            said.contains(": is not built yet; remove it, or everything would go in plain text"),
-            "{said}"
-        );
+        assert!(said.contains(why), "{said}");
         assert!(!folder.path().join("data").exists());
     }
 }

@@ -14,10 +14,10 @@ pub(crate) fn check_config(file: &ConfigFile, environment: &Environment) -> Exit
     for remark in environment.ignored() {
         output::complain(&format!("warning: {remark}"));
     }
-    let checked = load(file, environment).and_then(Loaded::ready).and_then(|loaded| {
-        gateway::check_certificates(&loaded, Arc::new(RealClock::new()))?;
-        Ok(loaded)
-    });
+    let clock = Arc::new(RealClock::new());
+    let checked = load(file, environment)
+        .and_then(Loaded::ready)
+        .and_then(|loaded| gateway::check_certificates(loaded, clock));
     let loaded = match checked {
         Ok(loaded) => loaded,
         Err(problems) => {

@@ -158,7 +158,7 @@ fn every_file_of_the_tls_port_that_cannot_be_used_is_named_with_its_line() {
     let check = || {
         let output = rollcall(folder.path(), &["check-config", "--config", "tls.toml"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        common::text(&output.stderr).to_owned()
+        common::text(&output.stderr)
     };
     let said = check();
     assert!(

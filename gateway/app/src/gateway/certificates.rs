@@ -65,8 +65,11 @@ impl Certificates {
     }
 }
 
-/// What is wrong with the files, for who checks the settings.
-pub(crate) fn check(loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<(), Problems> {
+/// The same settings, if the files that they name can be used.
+///
+/// # Errors
+/// Everything that is wrong with the files.
+pub(crate) fn check(loaded: Loaded, clock: Arc<dyn Clock>) -> Result<Loaded, Problems> {
     let settings = &loaded.settings.mqtt;
     let bad = match read(settings) {
         Ok(None) => Vec::new(),
@@ -77,7 +80,7 @@ pub(crate) fn check(loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<(), Proble
     };
     let found =
         bad.into_iter().map(|Bad { key, path, why, advice }| (key, Fault::File { path, why }, advice));
-    loaded.problems(found).map_or(Ok(()), Err)
+    loaded.problems(found).map_or(Ok(loaded), Err)
 }
 
 fn one_line(bad: &[Bad]) -> anyhow::Error {

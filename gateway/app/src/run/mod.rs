@@ -24,7 +24,7 @@ use crate::cli::Place;
 use crate::clock::RealClock;
 use crate::data_folder::DataFolder;
 use crate::exit::Exit;
-use crate::gateway::{Addresses, Gateway};
+use crate::gateway::{Addresses, Gateway, check_certificates};
 use crate::{keys, logging, output};
 
 /// Runs the gateway until it is told to stop.
@@ -55,7 +55,9 @@ fn try_run(place: &Place, environment: Environment) -> Result<()> {
         // and then stops or reloads it, however early it came.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let file = place.config_file();
-        let loaded = load(&file, &environment).and_then(Loaded::ready);
+        let loaded = load(&file, &environment)
+            .and_then(Loaded::ready)
+            .and_then(|loaded| check_certificates(loaded, Arc::clone(&clock)));
         let loaded = loaded.map_err(|problems| one_line(&file, &problems))?;
         let log = logging::start(loaded.settings.log.level)?;
         let store = &loaded.settings.store;

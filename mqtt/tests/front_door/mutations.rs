@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::client::{SCAN, connect, frame};
-use crate::gateway::{Gateway, present, run};
+use crate::gateway::{Gateway, here, present, run};
 
 const PACKETS: u64 = 20_000;
 /// Connections at a time.
@@ -142,7 +142,7 @@ async fn packets_that_are_almost_right_harm_nobody_else() {
             sent += count;
             let (near, far) = tokio::io::duplex(4_096);
             let door = running.gateway.door.clone();
-            let served = tokio::spawn(async move { door.serve(far, "mutations").await });
+            let served = tokio::spawn(async move { door.serve(far, here()).await });
             let talk = tokio::spawn(async move {
                 let (mut read, mut write) = tokio::io::split(near);
                 let heard = tokio::spawn(async move {

@@ -5,6 +5,8 @@
 //!
 //! Refuses: deciding anything about packets; that is the session's.
 
+mod parting;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +17,9 @@ use rollcall_domain::ports::Submission;
 use rollcall_domain::scan::RawScan;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::absent::{LastWords, Left, keep};
+use crate::absent::LastWords;
 use crate::access::Identity;
 use crate::answers::{Answers, Completed, answers};
 use crate::arrival::Arrival;
@@ -240,17 +242,6 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
         Ok(())
     }
 
-    fn goodbye(&mut self, with_will: bool, session_expiry_seconds: Option<u32>) -> Leave {
-        if let Some(seconds) = session_expiry_seconds {
-            if self.lasting.is_zero() && seconds > 0 {
-                return Leave::Protocol;
-            }
-            self.lasting = self.door.lasting(seconds);
-        }
-        self.words = self.words.take().filter(|_| with_will);
-        Leave::Asked
-    }
-
     fn submit(&mut self, scans: Vec<(Slot, RawScan)>) {
         for (slot, scan) in scans {
             let completion = self.told.completion(slot);
@@ -314,22 +305,6 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
         }
     }
 
-    /// Waits for what is on its way to the disk, reading nothing more. Also where the client hears nothing
-    /// any more, others are told what became of its scans.
-    async fn drain(&mut self) {
-        self.parked.clear();
-        let settled = async {
-            let mut batch = Vec::new();
-            while !self.session.owes_nothing() && self.completed.recv_many(&mut batch, WINDOW).await > 0 {
-                self.settle(&mut batch)?;
-            }
-            Ok::<(), Leave>(())
-        };
-        if timeout(GRACE, settled).await.is_err() {
-            tracing::debug!(peer = self.peer, "some scans were not on disk when their connection ended");
-        }
-    }
-
     /// Answers a SUBSCRIBE, once a link to the router is there or cannot be had if it needs one, and begins with
     /// what is retained.
     async fn subscribe(&mut self, id: PacketId, requests: Vec<Request>, follows: bool) -> Result<(), Leave> {
@@ -362,41 +337,6 @@ impl<'a, S: AsyncRead + AsyncWrite> Connection<'a, S> {
             self.session.forward(&topic, message, now, self.wire.output())?;
         }
         Ok(())
-    }
-
-    /// Gives up the place, hands on or keeps what is left, and takes leave of the client.
-    async fn leave(self, reason: Leave) {
-        let Connection { mut session, following, words, mut wire, mut seat, lasting, version, door, .. } =
-            self;
-        session.end();
-        let words = words.filter(|_| reason != Leave::Stopping);
-        let mut left = Left { session, following, words };
-        let is_kept = !lasting.is_zero() && !matches!(reason, Leave::Stopping | Leave::Revoked);
-        if !is_kept {
-            left.say(door).await;
-            drop((left, seat));
-        } else if seat.step_back() {
-            match Arc::clone(&door.waiting).try_acquire_owned() {
-                Ok(place) => {
-                    let door = Arc::clone(door);
-                    tokio::spawn(async move {
-                        keep(left, seat, lasting, door).await;
-                        drop(place);
-                    });
-                }
-                Err(_full) => {
-                    tracing::warn!("too many sessions wait for their clients; one more is not kept");
-                    left.say(door).await;
-                }
-            }
-        } else {
-            left.succeed(&seat, door).await;
-        }
-        door.ports.observer.connections(door.ports.connections.open());
-        if let Some(code) = reason.code() {
-            wire.writer(version).disconnect(code);
-        }
-        wire.farewell().await;
     }
 }
 

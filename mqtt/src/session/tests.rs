@@ -1,12 +1,14 @@
 //! What a session owes, told without sockets.
 
 use jiff::tz::offset;
+use rollcall_dialects::topics::Filter;
 use rollcall_domain::mark::Mark;
 use rollcall_domain::moment::Moment;
 use rollcall_domain::scan::Outcome;
 
 use super::*;
-use crate::codec::{Passed, QoS, Retained};
+use crate::codec::{Malformed, Named, Passed, Publish, QoS, Retained};
+use crate::owed::WINDOW;
 
 const NOW: Duration = Duration::ZERO;
 

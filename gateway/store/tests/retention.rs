@@ -18,6 +18,7 @@ use std::sync::mpsc::channel;
 
 use common::damage::{EVENTS, apart, damage, in_memory, ledger, rows as rows_of, stored};
 use common::meetings::{changed, class, closed, created, day, joined, marked, opened, starts};
+use common::old::{campus, never, of, settle, whenever, whole};
 use common::{
     KEY, TestClock, append, append_as, at, kept_from, note, register, setting, student, unmatched, wait_for,
 };
@@ -27,7 +28,7 @@ use redb::{
 use rollcall_domain::event::{CampusEvent, Event, How, SessionEvent, UpstreamEvent};
 use rollcall_domain::ids::{ClassId, Name, Seq, SessionId, StudentId};
 use rollcall_domain::mark::Mark;
-use rollcall_domain::moment::{Moment, days, minutes};
+use rollcall_domain::moment::minutes;
 use rollcall_domain::people::{Person, Personal};
 use rollcall_domain::ports::Clock;
 use rollcall_domain::roster::Days;
@@ -36,36 +37,11 @@ use rollcall_store::{
     verify,
 };
 
-/// Before everything: nothing is that old.
-fn never() -> Moment {
-    Moment::from_millis(0)
-}
-
-/// After everything.
-fn whenever() -> Moment {
-    Moment::from_millis(4_000_000_000_000)
-}
-
-fn settle(store: &Store) {
-    while store.is_forgetting() {
-        std::thread::yield_now();
-    }
-    wait_for(store, store.last());
-}
-
 /// Forgets entries up to, but not including, `end`, and returns when they are gone.
 fn forget_to(store: &Store, end: u64) -> Seq {
     let forgotten = store.forget_older(whenever(), never(), Some(Seq(end))).unwrap().unwrap();
     settle(store);
     forgotten.to
-}
-
-/// The ledger is whole, and views made anew are those that are there; tells what is forgotten.
-fn whole(folder: &Path) -> Option<Seq> {
-    let scratch = in_memory();
-    let verified = verify(folder, KEY, Some(scratch.path())).unwrap();
-    assert_eq!((verified.gaps.len(), verified.difference), (0, None));
-    verified.forgotten.map(|forgotten| forgotten.to)
 }
 
 fn rows(folder: &Path) -> BTreeMap<String, u64> {
@@ -75,27 +51,6 @@ fn rows(folder: &Path) -> BTreeMap<String, u64> {
     tables
         .map(|table| (table.name().to_owned(), read.open_untyped_table(table).unwrap().len().unwrap()))
         .collect()
-}
-
-fn of(session: u64, event: SessionEvent) -> Event {
-    Event::Session(SessionId(session), event)
-}
-
-/// A class with two students and meetings on four days, long ago; the last is open.
-fn campus(store: &Store, clock: &TestClock) {
-    append(store, vec![class(1), joined(1, 1, Days::ALWAYS), joined(1, 2, Days::ALWAYS)]);
-    for offset in 0..4_u8 {
-        let session = u64::from(offset) + 1;
-        append(store, vec![of(session, created(1, offset))]);
-        append(store, vec![of(session, opened(&[]))]);
-        append(store, vec![of(session, marked(1, Mark::Present, true))]);
-        append(store, vec![unmatched(&format!("of {session}")).0]);
-        if offset < 3 {
-            append(store, vec![of(session, closed(&[2], &[]))]);
-            append(store, vec![of(session, SessionEvent::Locked { how: How::OnTime })]);
-        }
-    }
-    clock.age(store);
 }
 
 #[test]
@@ -506,86 +461,6 @@ fn a_row_that_holds_what_goes_and_what_stays_is_divided() {
     assert_eq!((rows[0].0, entries[0].0), (11, 11));
     assert!(rows.len() < 5, "{rows:?}");
     assert_eq!(whole(folder.path()), Some(Seq(10)));
-}
-
-#[test]
-fn a_clock_that_runs_ahead_makes_nothing_old() {
-    let (folder, clock) = (in_memory(), TestClock::of(1));
-    let store = clock.open(folder.path());
-    campus(&store, &clock);
-    // All that was written so far would be old by it, entries and records; also when some are written by it, as
-    // long as these are not of many days.
-    clock.go_on(36_500);
-    for day in 1..7 {
-        let (before, wrong) = (store.last(), clock.now().minus(days(2_555)));
-        assert_eq!(store.forget_older(wrong, wrong, None).unwrap(), None, "{day}");
-        assert_eq!(store.last(), before, "{day}");
-        append(&store, vec![setting("ahead")]);
-        wait_for(&store, store.last());
-        clock.go_on(1);
-    }
-    assert!(store.views().now().session(SessionId(1)).unwrap().is_some());
-    drop(store);
-    assert_eq!(whole(folder.path()), None);
-}
-
-#[test]
-fn an_entry_written_while_the_clock_was_ahead_does_not_keep_those_after_it_for_ever() {
-    let (folder, clock) = (in_memory(), TestClock::of(1));
-    let store = clock.open(folder.path());
-    let write = |count: i32| {
-        for _ in 0..count {
-            append(&store, vec![setting("1")]);
-            clock.go_on(1);
-        }
-        wait_for(&store, store.last());
-    };
-    write(10);
-    clock.go_on(36_500);
-    write(1);
-    clock.go_back(36_501);
-    write(9 + 397);
-    // Nothing after the wrong one is old.
-    let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
-    assert_eq!(forgotten.to, Seq(10));
-    assert_eq!(store.held_up(), None);
-    // So is something, but not of seven days.
-    write(3);
-    store.forget_older(whenever(), never(), None).unwrap();
-    let held_up = store.held_up().unwrap();
-    assert_eq!((held_up.seq, held_up.by), (Seq(11), Holder::Clock));
-    write(1_594);
-    let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
-    assert!((1_500..1_700).contains(&forgotten.to.0), "{forgotten:?}");
-    assert_eq!((forgotten.entries, store.held_up()), (forgotten.to.0, None));
-    settle(&store);
-    drop(store);
-    assert_eq!(whole(folder.path()), Some(forgotten.to));
-}
-
-#[test]
-fn nothing_is_old_as_long_as_a_scan_must_be_known() {
-    let (folder, clock) = (in_memory(), TestClock::of(1));
-    let store = clock.open(folder.path());
-    let (event, key) = unmatched("a");
-    append_as(&store, vec![event.clone()], Some(key), None);
-    // Each day something is written, for a year and its week.
-    for _ in 0..400 {
-        clock.go_on(1);
-        append(&store, vec![setting("1")]);
-    }
-    wait_for(&store, store.last());
-    // Whatever somebody takes for old.
-    assert_eq!(store.forget_older(whenever(), never(), None).unwrap(), None);
-    assert!(matches!(append_as(&store, vec![event.clone()], Some(key), None), Appended::Already(_)));
-    for _ in 0..8 {
-        clock.go_on(1);
-        append(&store, vec![setting("1")]);
-    }
-    wait_for(&store, store.last());
-    let forgotten = store.forget_older(whenever(), never(), None).unwrap().unwrap();
-    assert!((1..4).contains(&forgotten.to.0), "{forgotten:?}");
-    assert!(matches!(append_as(&store, vec![event], Some(key), None), Appended::Committed(_)));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod happenings;
 pub mod history;
 pub mod machine;
 pub mod meetings;
+pub mod old;
 pub mod random;
 pub mod sectors;
 

@@ -143,11 +143,11 @@ fn take<K: Ord>(index: &mut BTreeMap<K, BTreeSet<SessionId>>, key: &K, id: Sessi
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rollcall_domain::event::Origin;
+    use rollcall_domain::event::{Origin, SessionEvent};
     use rollcall_domain::ids::{ClassId, TeacherId};
     use rollcall_domain::policy::Policy;
-    use rollcall_domain::record::Timing;
-    use rollcall_domain::session::Span;
+    use rollcall_domain::session::{Session, Span};
+    use rollcall_domain::timetable::Plan;
 
     use super::*;
 
@@ -159,31 +159,19 @@ mod tests {
 
     fn meeting(id: u64, room: Option<u64>, day: i64, bound: &[u8]) -> Meeting {
         let at = Moment::from_millis(day * DAY);
-        let span = Span { from: at, until: Some(at) };
-        Meeting {
-            id: SessionId(id),
-            class: ClassId(1),
-            teacher: TeacherId(1),
-            room: room.map(RoomId),
-            date: at.date(&TimeZone::UTC),
-            ends: at,
-            timing: Timing { starts: at, rules: Policy::default().rules },
+        let date = at.date(&TimeZone::UTC);
+        let (class, teacher, room) = (ClassId(1), TeacherId(1), room.map(RoomId));
+        let created = SessionEvent::Created {
+            plan: Plan { class, teacher, room, date, starts: at, ends: at },
             term: None,
             number: 1,
             origin: Origin::ByHand,
-            biometric: true,
-            by_hand: false,
-            status: SessionStatus::Scheduled,
-            status_since: at,
-            cancelled: None,
-            auto_opened: false,
-            auto_closed: false,
-            open: Vec::new(),
-            bindings: bound.iter().map(|number| (device(*number), span)).collect(),
-            qr: None,
-            browsers: BTreeMap::new(),
-            strangers: BTreeMap::new(),
-        }
+            rules: Policy::default().rules,
+        };
+        let mut meeting = Session::create(SessionId(id), at, &created).unwrap().meeting;
+        let span = Span { from: at, until: Some(at) };
+        meeting.bindings = bound.iter().map(|number| (device(*number), span)).collect();
+        meeting
     }
 
     proptest! {
